@@ -1,0 +1,1 @@
+"""Formulas as pure functions over tensors: name, equation, source, shapes."""

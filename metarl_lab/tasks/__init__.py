@@ -1,0 +1,1 @@
+"""Task families, one per file; `metarl_lab.catalog` finds them by scanning this folder."""

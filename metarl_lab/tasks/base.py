@@ -1,0 +1,93 @@
+"""TaskFamily: a distribution over tasks that share their spaces, as pure functions over batched tensors."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from metarl_lab.types import SPLITS, Spec
+
+Tasks = Any  # a NamedTuple of tensors with leading axis T
+State = Any  # a NamedTuple of tensors with leading axes (T, E)
+
+_LATTICE = 2**24  # float32 holds every multiple of 2^-24 below 1 exactly
+_CLASSES = 4  # residues: train 0, test 1, ood 2; residue 3 is left for users' own splits
+
+
+@dataclass(frozen=True)
+class TaskFamily(ABC):
+    """A task distribution p(task) and its dynamics.
+
+    A family is a frozen dataclass: its fields are its configuration, each with a line of documentation, a unit and a
+    default. It holds no tensors; tasks and states do, on whatever device they were drawn. Nothing here draws random
+    numbers except ``sample_tasks``: noise is an argument, uniform on (0, 1), of the sizes that ``spec`` states.
+    """
+
+    name: ClassVar[str] = ""
+    source: ClassVar[str] = ""
+    """Where the protocol comes from."""
+
+    @property
+    @abstractmethod
+    def spec(self) -> Spec:
+        """Spaces, horizon and noise sizes."""
+
+    @abstractmethod
+    def sample_tasks(self, n: int, split: str, generator: torch.Generator) -> Tasks:
+        """Draw n tasks of a split ("train", "test" or "ood"; the three never overlap), on the generator's device."""
+
+    @abstractmethod
+    def reset(self, tasks: Tasks, noise: Tensor) -> State:
+        """The first state of an episode. noise (T, E, reset_noise)."""
+
+    @abstractmethod
+    def step(self, tasks: Tasks, state: State, action: Tensor, noise: Tensor) -> tuple[State, Tensor, Tensor]:
+        """One step: next state, reward (T, E), terminated (T, E) bool. noise (T, E, step_noise)."""
+
+    @abstractmethod
+    def observe(self, tasks: Tasks, state: State) -> Tensor:
+        """What the agent sees of a state, (T, E, O) float32."""
+
+    def oracle(self, tasks: Tasks) -> Tensor | None:
+        """Best expected return of one episode with the task known, (T,); None where it cannot be computed."""
+        return None
+
+    def best_action(self, tasks: Tasks, observation: Tensor, step: int) -> Tensor | None:
+        """An optimal action with the task known, at step 0..H-1 of an episode; None where it is not known."""
+        return None
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The fields, as plain values."""
+        return asdict(self)
+
+
+def split_uniform(size: tuple[int, ...], split: str, generator: torch.Generator) -> Tensor:
+    """Uniform numbers on (0, 1) of which those of different splits are never equal.
+
+    Values lie on the lattice i 2^-24, exact in float32: i is congruent to 0 (train), 1 (test) or
+    2 (ood) modulo 4, so that tasks built one-to-one from them cannot be shared between splits, while the
+    distribution is that of U(0, 1) to within 2^-22.
+    """
+    check_split(split)
+    i = torch.randint(0, _LATTICE // _CLASSES, size, generator=generator, device=generator.device)
+    residue = SPLITS.index(split)
+    # 0 itself is excluded: families take logarithms and normal quantiles of these
+    return ((_CLASSES * i + residue).float() / _LATTICE).clamp_min(0.25 / _LATTICE * (1 + residue))
+
+
+def check_split(split: str) -> None:
+    """Raise ValueError for a split that does not exist."""
+    if split not in SPLITS:
+        raise ValueError(f"split {split!r} is not known; choose one of {', '.join(map(repr, SPLITS))}")
+
+
+def check_positive(family: str, **values: int | float) -> None:
+    """Raise ValueError for a field of ``family`` that is not above zero."""
+    for key, value in values.items():
+        if not value > 0:
+            raise ValueError(f"{family}: {key}={value!r} is not allowed; give a number above 0")

@@ -1,0 +1,166 @@
+"""What a chapter's exercises and quizzes are made of, and how a widget is shown with a picture for readers without a kernel.
+
+A chapter file `chapter_NN.py` imports from here only, and defines `EXERCISES` and, if it has any, `QUIZZES`.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+class Rejected(Exception):
+    """An answer is wrong; the message is shown to the reader as it stands."""
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """The verdict on one answer: `passed`, and one or two sentences for the reader."""
+
+    passed: bool
+    message: str
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A typical wrong answer: `source` defines it; its rejection must contain `mistake`, the mistake's own name."""
+
+    source: str
+    mistake: str
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise.
+
+    `check(answer)` returns Feedback, a message (then the answer is wrong) or None (then it is right), or raises
+    `Rejected`. `solution` and the sources in `wrong` are Python that defines a variable called `name`; `math`, `np` and
+    `torch` are there already. Tests run them all.
+    """
+
+    id: str  # "01.2": chapter, dot, number
+    name: str  # what the reader's function or value is called in the notebook
+    prompt: str  # one sentence: what to write, with shapes and units
+    check: Callable[[Any], Feedback | str | None]
+    hints: tuple[str, str, str]  # a nudge, an equation, a line of code
+    solution: str
+    wrong: tuple[Wrong, ...]
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"\d\d\.\d+", self.id):
+            raise ValueError(f"exercise id {self.id!r}: give chapter and number, as in '01.2'")
+        if len(self.hints) != 3 or not all(self.hints):
+            raise ValueError(f"exercise {self.id}: got {len(self.hints)} hints; give three: a nudge, an equation, a line")
+        if len(self.wrong) < 3:
+            raise ValueError(f"exercise {self.id}: got {len(self.wrong)} wrong answers; give at least three, each with its mistake")
+        if not self.name.isidentifier():
+            raise ValueError(f"exercise {self.id}: name {self.name!r} is not a Python name; give the variable's name")
+
+
+@dataclass(frozen=True)
+class Option:
+    """One answer of a quiz, with the reason why it is right or wrong."""
+
+    text: str
+    why: str
+    right: bool = False
+
+
+@dataclass(frozen=True)
+class Quiz:
+    """A multiple-choice question with exactly one right option. `id` is chapter, dot, letter: "01.a"."""
+
+    id: str
+    question: str
+    options: tuple[Option, ...]
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"\d\d\.[a-z]", self.id):
+            raise ValueError(f"quiz id {self.id!r}: give chapter and letter, as in '01.a'")
+        if len(self.options) < 2 or sum(o.right for o in self.options) != 1:
+            raise ValueError(f"quiz {self.id}: give two options or more, exactly one of them right")
+        if not all(o.why for o in self.options):
+            raise ValueError(f"quiz {self.id}: every option needs a `why`")
+
+
+def numbers(value: Any, shape: tuple[int, ...] = (), what: str = "your answer") -> np.ndarray:
+    """Read an answer as finite float64 numbers of `shape`, or raise `Rejected` with what is wrong with it.
+
+    Lists, NumPy arrays, tensors (detached for the reader) and plain numbers are all accepted. A -1 in `shape` allows any
+    length on that axis.
+    """
+    try:
+        value = value.detach().cpu().numpy() if hasattr(value, "detach") else value
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise Rejected(f"{what} is a {type(value).__name__}; numbers are needed, of shape {shape}.") from None
+    fits = len(shape) == array.ndim and all(want in (-1, got) for want, got in zip(shape, array.shape, strict=True))
+    if not fits:
+        wanted = f"shape {shape}" if shape else "one number"
+        raise Rejected(f"{what} has shape {array.shape}; {wanted} is needed.")
+    if not np.isfinite(array).all():
+        raise Rejected(f"{what} holds NaN or infinity.")
+    return array
+
+
+def close(got: Any, want: Any, tolerance: float = 1e-6) -> bool:
+    """Whether two arrays agree within `tolerance`, absolute for values below 1 and relative above."""
+    return bool(np.allclose(np.asarray(got), np.asarray(want), rtol=tolerance, atol=tolerance))
+
+
+def diagnose(got: Any, want: Any, mistakes: Mapping[str, Any], otherwise: str, tolerance: float = 1e-6) -> str | None:
+    """Return None if `got` is right, else the message of the first of `mistakes` (message -> its value) that it equals.
+
+    Raises ValueError when a mistake's value cannot be told from the right one: that check would reject nothing.
+    """
+    for message, value in mistakes.items():
+        if close(value, want, tolerance):
+            raise ValueError(f"mistake {message!r} gives the right value here; choose inputs that tell them apart")
+    if close(got, want, tolerance):
+        return None
+    return next((message for message, value in mistakes.items() if close(got, value, tolerance)), otherwise)
+
+
+def show(widget: Any, picture_html: str, plain: str, png: bytes | None = None) -> None:
+    """Display a widget in an output that also holds a picture of it.
+
+    JupyterLab takes the widget; GitHub, a printed page and other readers without widgets take `picture_html` or `png`.
+    nbval compares `plain` alone, so `plain` must say in words and numbers what is to be seen, the same on every machine.
+    """
+    from IPython.display import display
+
+    data: dict[str, Any] = {"text/plain": plain, "text/html": picture_html}
+    metadata: dict[str, Any] = {}
+    if png is not None:
+        data["image/png"] = png
+        metadata["image/png"] = {"alt": plain}
+    if widget is not None:
+        data["application/vnd.jupyter.widget-view+json"] = {
+            "version_major": 2,
+            "version_minor": 0,
+            "model_id": widget.model_id,
+        }
+    display(data, metadata=metadata, raw=True)
+
+
+def model_id(name: str) -> str:
+    """Return the widget id that belongs to `name`, the same in every run.
+
+    Ids are random by default. A reader who re-runs a chapter and saves it would then have outputs that point to widgets
+    which the file's stored state does not know, and see "model not found" on the next opening. With a fixed id they see
+    the stored picture.
+    """
+    from hashlib import sha256
+
+    return "metarl" + sha256(name.encode()).hexdigest()[:26]
+
+
+def paragraph(text: str) -> str:
+    """Escape `text` for HTML, with `code` and *emphasis* kept."""
+    text = html.escape(text, quote=False)
+    return re.sub(r"\*([^*]+)\*", r"<em>\1</em>", re.sub(r"`([^`]+)`", r"<code>\1</code>", text))

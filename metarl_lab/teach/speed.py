@@ -1,0 +1,40 @@
+"""The one switch of a chapter: peek (stored results), quick (a small version, live) or full (everything, best on a GPU)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+SPEEDS = ("peek", "quick", "full")
+
+
+def speed(choice: str | None = None) -> str:
+    """Return the speed: `choice` if given, else the environment variable METARL_SPEED, else "quick"."""
+    chosen = choice if choice is not None else os.environ.get("METARL_SPEED") or "quick"
+    if chosen not in SPEEDS:
+        source = "SPEED" if choice is not None else "METARL_SPEED"
+        raise ValueError(f"{source} is {chosen!r}; give one of {', '.join(SPEEDS)}")
+    return chosen
+
+
+def announce(chosen: str, seconds: Mapping[str, float]) -> None:
+    """Print, before a computation starts, how long it takes at each speed.
+
+    Parameters
+    ----------
+    chosen : the speed in use, from `speed()`.
+    seconds : wall time of this computation for all three speeds, as measured on two CPU cores (full: on one GPU).
+    """
+    if set(seconds) != set(SPEEDS):
+        raise ValueError(f"announce got times for {sorted(seconds)}; give seconds for each of {', '.join(SPEEDS)}")
+    others = ", ".join(f"{s} {duration(seconds[s])}" for s in SPEEDS if s != speed(chosen))
+    print(f"{chosen}: this takes {duration(seconds[chosen])} ({others}).")
+
+
+def duration(seconds: float) -> str:
+    """Return a time as a reader would say it: "about 20 s", "about 3 min", "about 2 h"."""
+    if seconds < 1:
+        return "under a second"
+    if seconds < 100:
+        return f"about {seconds:.0f} s"
+    return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.0f} h"
