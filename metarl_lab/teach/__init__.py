@@ -1,6 +1,6 @@
 """Exercises, quizzes, progress and the small public calls that every chapter uses.
 
-    from metarl_lab.teach import announce, check, hint, progress, quiz, show_source, solution, speed, verdict
+from metarl_lab.teach import announce, check, hint, progress, quiz, show_source, solution, speed, verdict
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a chapter's exercises and quizzes are made of, and how a widget is shown with a picture for readers without a kernel.
+"""What exercises and quizzes are made of, and how a widget is shown to readers without a kernel.
 
 A chapter file `chapter_NN.py` imports from here only, and defines `EXERCISES` and, if it has any, `QUIZZES`.
 """
@@ -55,9 +55,9 @@ class Exercise:
         if not re.fullmatch(r"\d\d\.\d+", self.id):
             raise ValueError(f"exercise id {self.id!r}: give chapter and number, as in '01.2'")
         if len(self.hints) != 3 or not all(self.hints):
-            raise ValueError(f"exercise {self.id}: got {len(self.hints)} hints; give three: a nudge, an equation, a line")
+            raise ValueError(f"exercise {self.id}: {len(self.hints)} hints; give a nudge, an equation and a line")
         if len(self.wrong) < 3:
-            raise ValueError(f"exercise {self.id}: got {len(self.wrong)} wrong answers; give at least three, each with its mistake")
+            raise ValueError(f"exercise {self.id}: {len(self.wrong)} wrong answers; give three or more")
         if not self.name.isidentifier():
             raise ValueError(f"exercise {self.id}: name {self.name!r} is not a Python name; give the variable's name")
 
@@ -91,8 +91,8 @@ class Quiz:
 def numbers(value: Any, shape: tuple[int, ...] = (), what: str = "your answer") -> np.ndarray:
     """Read an answer as finite float64 numbers of `shape`, or raise `Rejected` with what is wrong with it.
 
-    Lists, NumPy arrays, tensors (detached for the reader) and plain numbers are all accepted. A -1 in `shape` allows any
-    length on that axis.
+    Lists, NumPy arrays, tensors (detached for the reader) and plain numbers are all accepted. A -1 in `shape` allows
+    any length on that axis.
     """
     try:
         value = value.detach().cpu().numpy() if hasattr(value, "detach") else value
@@ -130,7 +130,7 @@ def show(widget: Any, picture_html: str, plain: str, png: bytes | None = None) -
     """Display a widget in an output that also holds a picture of it.
 
     JupyterLab takes the widget; GitHub, a printed page and other readers without widgets take `picture_html` or `png`.
-    nbval compares `plain` alone, so `plain` must say in words and numbers what is to be seen, the same on every machine.
+    nbval compares `plain` alone, so `plain` must say in words and numbers what is to be seen, alike on every machine.
     """
     from IPython.display import display
 

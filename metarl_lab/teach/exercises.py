@@ -37,7 +37,7 @@ def every(attribute: str, package: str = "metarl_lab.teach") -> dict[str, Any]:
             continue
         for item in getattr(importlib.import_module(f"{package}.{module.name}"), attribute, ()):
             if item.id in found or not item.id.startswith(chapter[1] + "."):
-                raise ValueError(f"{module.name}.py: id {item.id!r} is taken or of another chapter; give {chapter[1]}.<next>")
+                raise ValueError(f"{module.name}.py: id {item.id!r} is taken or not of chapter {chapter[1]}")
             found[item.id] = item
     return dict(sorted(found.items()))
 
@@ -65,14 +65,15 @@ def grade(exercise: Exercise, answer: Any) -> Feedback:
         return Feedback(False, str(rejected))
     except Exception as error:  # the check could not use the answer at all, such as a number where a function is due
         kind = type(answer).__name__
-        return Feedback(False, f"`{exercise.name}` is a {kind} that the check cannot use ({error}). Wanted: {exercise.prompt}")
+        unusable = f"`{exercise.name}` is a {kind} that the check cannot use ({error})."
+        return Feedback(False, f"{unusable} Wanted: {exercise.prompt}")
     if isinstance(result, Feedback):
         return result
     return Feedback(True, "right.") if result is None else Feedback(False, result)
 
 
 def guarded(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """Wrap a reader's function: its errors become `Rejected`, an unwritten one `Blank`, and it cannot alter its inputs."""
+    """Wrap a reader's function: errors become `Rejected`, unwritten is `Blank`, and its inputs are copies."""
 
     @wraps(function, updated=())
     def call(*args: Any, **kwargs: Any) -> Any:

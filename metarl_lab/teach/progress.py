@@ -53,8 +53,9 @@ def record(exercise_id: str) -> str | None:
             os.fsync(out.fileno())
         os.replace(temporary, file)
     except OSError as error:
-        Path(temporary).unlink(missing_ok=True) if temporary else None
-        return f"(Your progress could not be kept in {folder}: {error.strerror}. Set METARL_HOME to a folder you may write to.)"
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        return f"(Progress not kept in {folder}: {error.strerror}. Set METARL_HOME to a folder you may write to.)"
     return None
 
 

@@ -30,9 +30,9 @@ def source_of(thing: Any, docstring: bool = False) -> str:
 
 def show_source(thing: Any, docstring: bool = False) -> None:
     """Display the source of a package function, method or class, highlighted, with the place it comes from."""
-    from pygments import highlight
-    from pygments.formatters import HtmlFormatter
-    from pygments.lexers import PythonLexer
+    from pygments import highlight  # type: ignore[import-untyped]
+    from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
+    from pygments.lexers import PythonLexer  # type: ignore[import-untyped]
 
     text = source_of(thing, docstring)
     place = f"# {thing.__module__}.{thing.__qualname__}"

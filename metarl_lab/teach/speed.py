@@ -1,4 +1,4 @@
-"""The one switch of a chapter: peek (stored results), quick (a small version, live) or full (everything, best on a GPU)."""
+"""The one switch of a chapter: peek (stored results), quick (small, live) or full (everything, best on a GPU)."""
 
 from __future__ import annotations
 

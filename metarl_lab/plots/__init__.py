@@ -1,0 +1,1 @@
+"""Tables in, matplotlib Axes out; nothing is computed here."""

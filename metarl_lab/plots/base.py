@@ -1,0 +1,161 @@
+"""The look of every figure, and how a figure is shown with alt text. Nothing is computed here.
+
+Curves are told apart by colour (Okabe & Ito, safe for colour-blind readers) and by line style, so that a grey print
+reads as well. Figures are made without pyplot: no global state, no figure shown twice.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Mapping
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# Okabe & Ito (2008), "Color Universal Design"; the yellow is left out: it is too pale on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 3)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+ANCHOR_GREY = "#595959"  # 7:1 contrast on white
+DPI = 110  # dots per inch of stored pictures: sharp at 640 pixels, some 15 kB a figure
+
+
+def new_figure(rows: int = 1, columns: int = 1, width: float = 6.4, height: float = 3.6) -> tuple[Figure, Any]:
+    """Return an empty figure and its Axes (an array of Axes if there are several); sizes in inches."""
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    axes = figure.subplots(rows, columns)
+    for ax in np.ravel(axes):
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.grid(True, color="#D9D9D9", linewidth=0.6)
+        ax.set_axisbelow(True)
+    return figure, axes
+
+
+def look(index: int) -> dict[str, Any]:
+    """Return the colour, line style and marker of the `index`-th curve, as keywords for `Axes.plot`."""
+    return {
+        "color": COLOURS[index % len(COLOURS)],
+        "linestyle": STYLES[index % len(STYLES)],
+        "marker": MARKERS[index % len(MARKERS)],
+        "markersize": 4,
+        "linewidth": 1.8,
+    }
+
+
+def curve_table(curves: Mapping[str, Any], x: Any = None) -> pd.DataFrame:
+    """Put curves with `.mean`, `.low`, `.high` (each (batches,)) into one table: learner, x, mean, low, high.
+
+    `x` holds the position of each batch, in env steps per task; without it, batches are counted from 0.
+    """
+    frames = []
+    for name, curve in curves.items():
+        columns = {key: np.asarray(getattr(curve, key), dtype=float) for key in ("mean", "low", "high")}
+        place = np.arange(len(columns["mean"])) if x is None else np.asarray(x)
+        frames.append(pd.DataFrame({"learner": name, "x": place, **columns}))
+    if not frames:
+        raise ValueError("curve_table got no curves; give {name: curve}")
+    return pd.concat(frames, ignore_index=True)
+
+
+def adaptation_curves(
+    table: pd.DataFrame | Mapping[str, Any],
+    anchors: Mapping[str, float],
+    *,
+    x_label: str = "batch of episodes within a trial",
+    y_label: str = "return per episode",
+    ax: Axes | None = None,
+) -> Axes:
+    """Plot return against experience for each learner, with its interval, between labelled anchors.
+
+    Parameters
+    ----------
+    table : columns learner, x, mean, low, high; or {name: curve} with `.mean`, `.low`, `.high` (see `curve_table`).
+    anchors : {name: return per episode}, at least one, such as random play and the oracle; horizontal lines.
+    x_label, y_label : axis labels, with units.
+
+    Raises ValueError without an anchor (a curve alone says nothing), or when a column is missing.
+    """
+    if not anchors:
+        raise ValueError("adaptation_curves got no anchors; give at least one, such as {'oracle': ..., 'random': ...}")
+    table = table if isinstance(table, pd.DataFrame) else curve_table(table)
+    missing = {"learner", "x", "mean", "low", "high"} - set(table.columns)
+    if missing:
+        raise ValueError(f"the table lacks columns {sorted(missing)}; it has {list(table.columns)}")
+    ax = new_figure()[1] if ax is None else ax
+    assert ax is not None
+    for index, (name, rows) in enumerate(table.groupby("learner", sort=False)):
+        style = look(index)
+        ax.fill_between(rows["x"], rows["low"], rows["high"], color=style["color"], alpha=0.18, linewidth=0)
+        ax.plot(rows["x"], rows["mean"], label=str(name), **style)
+    draw_anchors(ax, anchors)
+    if len(set(table["x"])) <= 12 and np.allclose(table["x"], np.round(table["x"])):
+        ax.set_xticks(sorted(set(table["x"])))
+    ax.set_xlabel(x_label)
+    ax.set_ylabel(y_label)
+    ax.legend(frameon=False, fontsize=9)
+    return ax
+
+
+def draw_anchors(ax: Axes, anchors: Mapping[str, float]) -> None:
+    """Draw each anchor as a horizontal line with its name on it; line styles tell them apart."""
+    styles = cycle(("--", ":", "-.", (0, (8, 3))))
+    for (name, value), style in zip(anchors.items(), styles, strict=False):
+        ax.axhline(value, color=ANCHOR_GREY, linewidth=1.1, linestyle=style, zorder=1)
+        ax.annotate(
+            name,
+            (1.0, value),
+            xycoords=("axes fraction", "data"),
+            ha="right",
+            va="bottom",
+            fontsize=8.5,
+            color=ANCHOR_GREY,
+        )
+
+
+def encode_png(figure: Figure, colours: int = 128) -> bytes:
+    """Return the figure as a PNG of at most `colours` colours: a third of the size, no visible loss in line plots."""
+    from PIL import Image
+
+    plain = io.BytesIO()
+    figure.savefig(plain, format="png", dpi=DPI, facecolor="white")
+    plain.seek(0)
+    small = io.BytesIO()
+    Image.open(plain).convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    return small.getvalue()
+
+
+def image_tag(png: bytes, alt: str, width: int | None = None) -> str:
+    """Return an HTML <img> that holds the picture itself and its alt text; `width` in CSS pixels."""
+    if len(alt.split()) < 4:
+        raise ValueError(f"alt text {alt!r} is too short; say what is plotted against what, and what one sees")
+    size = f' width="{width}"' if width else ""
+    data = base64.b64encode(png).decode()
+    return f'<img alt="{html.escape(alt, quote=True)}"{size} src="data:image/png;base64,{data}">'
+
+
+def figure_with_alt(figure: Figure | Axes, alt: str) -> None:
+    """Show a figure in the notebook with alt text.
+
+    JupyterLab ignores the alt metadata of image/png, so the picture goes out as an HTML image, which it honours; the
+    image/png beside it serves the readers that take no HTML. The plain text, which nbval compares, is `alt`: put no
+    number in it that differs between machines.
+    """
+    from IPython.display import display
+
+    if isinstance(figure, Axes):
+        figure = figure.get_figure(root=True)  # type: ignore[assignment]
+    assert isinstance(figure, Figure)
+    png = encode_png(figure)
+    width = round(figure.get_size_inches()[0] * 100)
+    data = {"text/html": image_tag(png, alt, width), "image/png": png, "text/plain": f"[figure] {alt}"}
+    display(data, metadata={"image/png": {"alt": alt, "width": width}}, raw=True)
+    if figure.canvas.manager is not None:  # a pyplot figure: keep the inline backend from showing it again
+        import matplotlib.pyplot as plt
+
+        plt.close(figure)

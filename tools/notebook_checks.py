@@ -1,0 +1,231 @@
+"""What a stored chapter must be: one function per rule, each returning a list of problems in plain words.
+
+The rule for results. nbval compares each cell's plain text and streams, and skips pictures, HTML and widget ids. So a
+cell is *verified* if it was executed and every output has telling plain text. A cell that cannot be compared carries the
+tag `nbval-ignore-output` and ONE more that says why:
+- `raw` (a number that training gave) or `display` (a picture whose text differs between machines): one of the next two
+  code cells must call `verdict(...)`, which states the band and is compared;
+- `machine` (what this reader's machine or progress is: no result): at most three a chapter.
+Any other ignored cell counts as an unverified result, and there may be none.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+HEADINGS = (
+    "What you will be able to do",
+    "The question",
+    "Exercises",
+    "Break it",
+    "Summary",
+    "What to read",
+    "What comes next",
+)
+MOST_WORDS = 1800
+MOST_BYTES = 1_000_000
+WIDGET = "application/vnd.jupyter.widget-view+json"
+STATE = "application/vnd.jupyter.widget-state+json"
+PICTURES = {"image/png", "image/jpeg", "image/svg+xml", "text/html", WIDGET}
+IGNORE = "nbval-ignore-output"
+KNOWN_TAGS = {IGNORE, "raw", "display", "machine", "raises-exception", "verdict-no", "remove-input", "hide-input"}
+BARE_REPR = re.compile(r"^<[\w.]+( object| at 0x|\b.*\bobject\b).*>$|^\w+\(children=|^\[<matplotlib")
+
+
+def tags(cell: Any) -> list[str]:
+    return list(cell.metadata.get("tags", []))
+
+
+def code_cells(nb: Any) -> list[tuple[int, Any]]:
+    """Return (number, cell) of the code cells that hold code; numbers count all cells from 1."""
+    return [(n, c) for n, c in enumerate(nb.cells, 1) if c.cell_type == "code" and c.source.strip()]
+
+
+def pairing(nb: Any, text: Any) -> list[str]:
+    """Text and notebook agree: same cells, same sources, same tags."""
+    kept, wanted = ([(c.cell_type, c.source.strip(), tags(c)) for c in book.cells] for book in (nb, text))
+    if len(kept) != len(wanted):
+        return [f"notebook has {len(kept)} cells, text has {len(wanted)}: run `make notebooks`"]
+    return [
+        f"cell {n} differs from the text: run `make notebooks`"
+        for n, (a, b) in enumerate(zip(kept, wanted), 1)
+        if a != b
+    ]
+
+
+def budgets(nb: Any, size: int) -> list[str]:
+    """File size, words of prose, lines of a cell."""
+    found = [f"{size:,} bytes; at most {MOST_BYTES:,}"] if size > MOST_BYTES else []
+    words = word_count(nb)
+    if words > MOST_WORDS:
+        found.append(f"{words} words; at most {MOST_WORDS}")
+    return found + [f"cell {n} has {length(c)} lines; at most 40" for n, c in code_cells(nb) if length(c) > 40]
+
+
+def length(cell: Any) -> int:
+    return len(cell.source.strip().splitlines())
+
+
+def warnings(nb: Any) -> list[str]:
+    """What is allowed and better avoided."""
+    return [f"cell {n} has {length(c)} lines; 25 read better" for n, c in code_cells(nb) if 25 < length(c) <= 40]
+
+
+def word_count(nb: Any) -> int:
+    """Count the words of prose: markdown without code, formulas, HTML tags and link targets."""
+    prose = "\n".join(c.source for c in nb.cells if c.cell_type == "markdown")
+    for noise in (r"```.*?```", r"\$\$.*?\$\$", r"\$[^$\n]+\$", r"`[^`\n]*`", r"<[^>]+>", r"\]\([^)]*\)"):
+        prose = re.sub(noise, " ", prose, flags=re.DOTALL)
+    return len(re.findall(r"[A-Za-z0-9\u00C0-\u024F][\w'’-]*|[\u4e00-\u9fff]+", prose))
+
+
+def headings(nb: Any, number: str) -> list[str]:
+    """Title, times, and the headings that every chapter has."""
+    lines = [line for c in nb.cells if c.cell_type == "markdown" for line in c.source.splitlines()]
+    titles = [line.lstrip("# ").lower() for line in lines if re.match(r"#{1,4} ", line)]
+    found = [f"no heading '{want}'" for want in HEADINGS if not any(t.startswith(want.lower()) for t in titles)]
+    first = nb.cells[0].source if nb.cells else ""
+    if not first.startswith(f"# {number} "):
+        found.append(f"the first cell does not start with the title '# {number} ...'")
+    if not re.search(r"Reading time:\W* ?\d+ min", first) or not re.search(r"Run time:\W* ?\d+ s", first):
+        found.append("the first cell does not state 'Reading time: N min' and 'Run time: N s'")
+    return found
+
+
+def verified(nb: Any) -> list[str]:
+    """Every result is verified, by the rule at the top of this file."""
+    found, cells, machine = [], code_cells(nb), 0
+    for place, (n, cell) in enumerate(cells):
+        mine = set(tags(cell))
+        if "NBVAL_" in cell.source or "nbval-skip" in mine:
+            found.append(f"cell {n}: use the tag {IGNORE} with raw, display or machine, not nbval's other marks")
+        if unknown := mine - KNOWN_TAGS:
+            found.append(f"cell {n} has unknown tags {sorted(unknown)}; known: {sorted(KNOWN_TAGS)}")
+        if cell.execution_count is None:
+            found.append(f"cell {n} was not executed, so nbval would not look at it")
+        reasons = mine & {"raw", "display", "machine"}
+        if (IGNORE in mine) != bool(reasons) or len(reasons) > 1:
+            found.append(f"cell {n} is an unverified result: {IGNORE} goes with exactly one of raw, display, machine")
+        machine += "machine" in mine
+        if reasons & {"raw", "display"} and not any(calls(c, "verdict") for _, c in cells[place + 1 : place + 3]):
+            found.append(f"cell {n} is an unverified result: none of the next two code cells calls verdict(...)")
+        if "display" in mine and not any(PICTURES & set(o.get("data", {})) for o in cell.outputs):
+            found.append(f"cell {n} is tagged display and shows no picture")
+        if IGNORE not in mine:
+            found += telling(n, cell)
+    return found + ([f"{machine} cells tagged machine; at most 3"] if machine > 3 else [])
+
+
+def calls(cell: Any, name: str) -> bool:
+    """Whether the cell really calls `name(...)` and is itself compared by nbval."""
+    if IGNORE in tags(cell):
+        return False
+    try:
+        tree = ast.parse(cell.source)
+    except SyntaxError:
+        return False
+    called = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return any(getattr(f, "id", getattr(f, "attr", None)) == name for f in called)
+
+
+def telling(n: int, cell: Any) -> list[str]:
+    """Outputs that nbval compares have plain text that says something, and no verdict says no."""
+    found = []
+    for output in cell.outputs:
+        if output.output_type == "stream" and output.name == "stderr":
+            found.append(f"cell {n} wrote to stderr: {output.text.strip()[:80]!r}")
+        text = output.get("text", "") or output.get("data", {}).get("text/plain", "")
+        if output.output_type in ("display_data", "execute_result") and (
+            not text.strip() or BARE_REPR.match(text.strip())
+        ):
+            found.append(
+                f"cell {n} has an output whose plain text is {text.strip()[:50]!r}: nbval would compare nothing"
+            )
+        if re.search(r"( at |<.* )0x[0-9a-f]{6,}|/tmp/|/home/|/root/|/work/", text):
+            found.append(f"cell {n} prints an address or an absolute path, which differs between machines")
+        if re.search(r" (>=|<=|in) .*: no$", text, re.MULTILINE) and "verdict-no" not in tags(cell):
+            found.append(
+                f"cell {n}: a verdict says no; mend the claim, or tag the cell verdict-no if that is the point"
+            )
+    return found
+
+
+def raising(nb: Any) -> list[str]:
+    """A cell tagged raises-exception has an error output, and no other cell has."""
+    found = []
+    for n, cell in code_cells(nb):
+        errors = [o for o in cell.outputs if o.output_type == "error"]
+        if "raises-exception" in tags(cell) and not errors:
+            found.append(f"cell {n} is tagged raises-exception and does not raise")
+        if errors and "raises-exception" not in tags(cell):
+            found.append(f"cell {n} raised {errors[0].ename}")
+    return found
+
+
+class _Alts(HTMLParser):
+    """Collects the alt texts of <img> and of <svg> (aria-label); None where there is none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alts: list[str | None] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in ("img", "svg"):
+            self.alts.append(dict(attrs).get("alt" if tag == "img" else "aria-label"))
+
+
+def alts(page: str) -> list[str | None]:
+    parser = _Alts()
+    parser.feed(page)
+    return parser.alts
+
+
+def alt_text(nb: Any) -> list[str]:
+    """Every picture in an output or in the text has alt text of four words or more."""
+    found = []
+    for n, cell in enumerate(nb.cells, 1):
+        texts = alts(cell.source) if cell.cell_type == "markdown" else []
+        if cell.cell_type == "markdown":
+            texts += re.findall(r"!\[([^\]]*)\]\(", cell.source)
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            texts += alts(data.get("text/html", ""))
+            texts += [output.metadata.get(kind, {}).get("alt") for kind in ("image/png", "image/jpeg") if kind in data]
+            texts += [None] if "image/svg+xml" in data and not any(alts(data["image/svg+xml"])) else []
+        if any(len((text or "").split()) < 4 for text in texts):
+            found.append(f"cell {n} shows a picture without alt text (four words or more)")
+    return found
+
+
+def widget_pictures(nb: Any) -> list[str]:
+    """Every widget has its state in the file, and a picture of itself for readers without widgets."""
+    state = nb.metadata.get("widgets", {}).get(STATE, {}).get("state", {})
+    found = []
+    for n, cell in code_cells(nb):
+        for output in cell.outputs:
+            data = output.get("data", {})
+            if WIDGET not in data:
+                continue
+            if data[WIDGET]["model_id"] not in state:
+                found.append(f"cell {n}: the widget's state is not stored in the file")
+            if len(data.get("text/html", "")) < 40:
+                found.append(f"cell {n}: a bare widget; show it with Explorer or quiz, which store a picture too")
+    return found
+
+
+def exercises(nb: Any, number: str, defined: dict[str, Any] | None = None) -> list[str]:
+    """At least three of the chapter's exercises are checked in the notebook, and they exist."""
+    asked = {i for _, c in code_cells(nb) for i in re.findall(r"""\bcheck\(\s*["'](\d\d\.\d+)["']""", c.source)}
+    own = {i for i in asked if i.startswith(number + ".")}
+    found = [f"{len(own)} exercises of the chapter are checked; at least 3"] if len(own) < 3 else []
+    if defined is not None:
+        found += [f"exercise {i} is not defined in metarl_lab/teach" for i in sorted(asked - set(defined))]
+        found += [
+            f"exercise {i} is defined and not in the chapter"
+            for i in sorted(defined)
+            if i[:2] == number and i not in asked
+        ]
+    return found
