@@ -1,0 +1,60 @@
+"""A recurrent actor-critic: what was seen -> GRU -> action distribution and value."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from metarl_lab.ops.distributions import Categorical, DiagonalGaussian, Distribution
+from metarl_lab.types import Seen, Spec
+
+
+class RecurrentActorCritic(nn.Module):
+    """GRU over (observation, last action, last reward, episode start), a policy head and a value head.
+
+    Everything is step-major: inputs (L, B, I) with L steps and B trials; hidden states (B, hidden).
+    """
+
+    def __init__(self, spec: Spec, hidden: int) -> None:
+        super().__init__()
+        self.discrete = spec.discrete
+        self.action_size = spec.action_size
+        self.core = nn.GRU(spec.observation_size + spec.action_size + 2, hidden)
+        self.policy = nn.Linear(hidden, spec.action_size)
+        self.value = nn.Linear(hidden, 1)
+        self.log_std = nn.Parameter(torch.zeros(0 if spec.discrete else spec.action_size))
+        for name, weight in self.core.named_parameters():
+            if "weight" in name:
+                for gate in weight.chunk(3):  # one orthogonal block per gate
+                    nn.init.orthogonal_(gate)
+            else:
+                nn.init.zeros_(weight)
+        # small: the first policy is close to uniform, the first value close to zero
+        nn.init.orthogonal_(self.policy.weight, 0.01)
+        nn.init.orthogonal_(self.value.weight, 0.01)
+        nn.init.zeros_(self.policy.bias)
+        nn.init.zeros_(self.value.bias)
+
+    def encode(self, seen: Seen) -> Tensor:
+        """The network's input, (..., I); the missing action before the first step of a trial is all zeros."""
+        if self.discrete:
+            classes = torch.arange(self.action_size, device=seen.action.device)
+            action = (seen.action.unsqueeze(-1) == classes).float()
+        else:
+            action = seen.action
+        rest = torch.stack((seen.reward, seen.start.to(seen.reward.dtype)), -1)
+        return torch.cat((seen.observation, action, rest), -1)
+
+    def step(self, x: Tensor, hidden: Tensor) -> Tensor:
+        """One step: x (B, I), hidden (B, hidden) -> the next hidden state."""
+        c = self.core
+        return torch.gru_cell(x, hidden, c.weight_ih_l0, c.weight_hh_l0, c.bias_ih_l0, c.bias_hh_l0)
+
+    def unroll(self, x: Tensor, hidden: Tensor) -> Tensor:
+        """All steps: x (L, B, I), the hidden state (B, hidden) before the first -> hidden states (L, B, hidden)."""
+        return self.core(x, hidden.unsqueeze(0))[0]
+
+    def distribution(self, hidden: Tensor) -> Distribution:
+        """The action distribution that a hidden state stands for."""
+        out = self.policy(hidden)
+        return Categorical(out) if self.discrete else DiagonalGaussian(out, self.log_std)
