@@ -9,6 +9,8 @@ from dataclasses import fields
 from functools import cache
 from typing import Any
 
+import torch
+
 from metarl_lab.learners.base import MetaLearner
 from metarl_lab.references.base import Reference
 from metarl_lab.samplers.base import TaskSampler
@@ -31,9 +33,9 @@ def entries(kind: str) -> dict[str, type]:
     for module_info in pkgutil.iter_modules(package.__path__):
         module = importlib.import_module(f"metarl_lab.{kind}.{module_info.name}")
         for thing in vars(module).values():
-            if inspect.isclass(thing) and issubclass(thing, _KINDS[kind]) and thing.__module__ == module.__name__:
-                if not inspect.isabstract(thing) and getattr(thing, "name", ""):
-                    found[thing.name] = thing
+            ours = inspect.isclass(thing) and issubclass(thing, _KINDS[kind]) and thing.__module__ == module.__name__
+            if ours and not inspect.isabstract(thing) and getattr(thing, "name", ""):
+                found[thing.name] = thing
     return dict(sorted(found.items()))
 
 
@@ -52,14 +54,17 @@ def make_family(name: str, **options: Any) -> TaskFamily:
     return family_class(**options)
 
 
-def make_learner(name: str, family: TaskFamily, **options: Any) -> MetaLearner:
+def make_learner(name: str, family: TaskFamily, seed: int = 0, **options: Any) -> MetaLearner:
     """A learner by name for a family's spaces, e.g. ``make_learner("rl2", family, hidden=64)``.
 
-    Its initial weights come from torch's global generator; seed that (``torch.manual_seed``), or let ``train`` do it.
+    ``seed`` fixes its initial weights; torch's global generator is neither used nor moved. ``train`` continues from the
+    weights it finds, so a study over seeds gives each seed to both.
     """
     learner_class: Any = lookup("learners", name)
     check_options(name, options, [f.name for f in fields(learner_class.Config)])
-    return learner_class(family.spec, learner_class.Config(**options))
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # CPU only: weights are made there and moved
+        return learner_class(family.spec, learner_class.Config(**options))
 
 
 def make_reference(name: str, family: TaskFamily, **options: Any) -> Reference:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from metarl_lab.ops.statistics import mean_interval
-from metarl_lab.rollout import begin, collect, first_tensor
+from metarl_lab.rollout import begin, collect, first_tensor, seeded_generator
 from metarl_lab.tasks.base import TaskFamily, Tasks, check_positive
 from metarl_lab.types import Agent
 
@@ -37,9 +37,7 @@ class Curve:
     env_steps: np.ndarray
 
     def __repr__(self) -> str:
-        rows = "; ".join(
-            f"{m:.4g} [{a:.4g}, {b:.4g}]" for m, a, b in zip(self.mean, self.low, self.high, strict=True)
-        )
+        rows = "; ".join(f"{m:.4g} [{a:.4g}, {b:.4g}]" for m, a, b in zip(self.mean, self.low, self.high, strict=True))
         return f"Curve({self.agent}, {len(self.per_task)} {self.split} tasks, return per episode by batch: {rows})"
 
 
@@ -93,9 +91,3 @@ def evaluate(
     per_task = torch.stack(returns, 1).double().cpu().numpy()
     name = getattr(agent, "name", type(agent).__name__)
     return Curve(name, split, per_task, *mean_interval(per_task), env_steps=np.array(steps[:-1]))
-
-
-def seeded_generator(device: torch.device | str, *entropy: int) -> torch.Generator:
-    """A generator on ``device`` whose seed mixes all the numbers given, so that streams do not overlap by accident."""
-    seed = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
-    return torch.Generator(device).manual_seed(seed)

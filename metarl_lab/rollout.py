@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -147,3 +148,12 @@ def first_tensor(tree: Any) -> Tensor:
     found: list[Tensor] = []
     map_tensors(lambda x: (found.append(x), x)[1], tree)
     return found[0]
+
+
+def seeded_generator(device: torch.device | str, *entropy: int) -> torch.Generator:
+    """A generator on ``device`` whose seed mixes all the numbers given, so that streams do not overlap by accident.
+
+    NumPy pads short entropy with zeros, so (5, 1) and (5, 1, 0) are one stream: end a longer key with a number above 0.
+    """
+    seed = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
+    return torch.Generator(device).manual_seed(seed)
