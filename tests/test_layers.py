@@ -1,0 +1,134 @@
+"""Imports run one way through the package, and siblings stay strangers (DESIGN 1)."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "metarl_lab"
+
+# A module may import those above it, never one below.
+ORDER = [
+    "types",
+    "ops",
+    "nets",
+    "tasks",
+    "rollout",
+    "replay",
+    "learners",
+    "samplers",
+    "references",
+    "catalog",
+    "checkpoint",
+    "train",
+    "evaluate",
+    "bench",
+    "cli",
+    "adapters",
+    "scale",
+    "teach",
+    "plots",
+    "widgets",
+]
+
+
+def imported(tree: ast.AST, module: list[str], package: str, is_init: bool) -> list[tuple[int, list[str]]]:
+    """(line, dotted parts inside the package) of each import of the package's own modules, at any depth of the file."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name.split(".") for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            # `from . import x` in pkg/a/b.py starts at pkg/a; in pkg/a/__init__.py at pkg/a too
+            base = [package, *module][: len(module) + 1 - node.level + is_init] if node.level else []
+            source = base + (node.module.split(".") if node.module else [])
+            names = [[*source, alias.name] for alias in node.names]
+        else:
+            continue
+        found += [(node.lineno, name[1:]) for name in names if name[0] == package]
+    return found
+
+
+def violations(root: Path) -> list[str]:
+    """Every import that the layout does not allow, as `file:line: reason`."""
+    wrong = []
+    for path in sorted(root.rglob("*.py")):
+        parts = list(path.relative_to(root).with_suffix("").parts)
+        is_init = parts[-1] == "__init__"
+        module = parts[:-1] if is_init else parts
+        if not module or module == ["__main__"]:
+            continue  # the public face may import anything
+        where = str(path.relative_to(root.parent))
+        if module[0] not in ORDER:
+            wrong.append(f"{where}:1: {module[0]} has no place in ORDER; give it one")
+            continue
+        for line, target in imported(ast.parse(path.read_text(encoding="utf-8")), module, root.name, is_init):
+            reason = judge(module, target, is_init, root)
+            if reason:
+                wrong.append(f"{where}:{line}: {reason}")
+    return wrong
+
+
+def judge(module: list[str], target: list[str], is_init: bool, root: Path) -> str:
+    """Why this module may not import that one; empty when it may."""
+    if not target or target[0] not in ORDER:
+        name = target[0] if target else ""
+        if name and ((root / f"{name}.py").exists() or (root / name).is_dir()):
+            return f"{name} has no place in ORDER; give it one"
+        return "import the module that defines the name, not the public face: that would be a circle"
+    if target[0] != module[0]:
+        if ORDER.index(target[0]) > ORDER.index(module[0]):
+            return f"{module[0]} imports {target[0]}, which is below it"
+        return ""
+    # The same folder: its __init__ may gather its own modules, a sibling may import only the base.
+    if is_init or (len(target) > 1 and target[1] == "base"):
+        return ""
+    return f"{'.'.join(module)} imports its sibling {'.'.join(target)}; only {module[0]}/base.py may be imported there"
+
+
+def test_the_package_keeps_its_layers() -> None:
+    assert violations(PACKAGE) == []
+
+
+def plant(tmp_path: Path, files: dict[str, str]) -> list[str]:
+    """Violations of a small package made of these files."""
+    root = tmp_path / "metarl_lab"
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return violations(root)
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "reason"),
+    [
+        ("ops/returns.py", "from metarl_lab.learners.base import MetaLearner", "ops imports learners"),
+        ("train.py", "import metarl_lab.evaluate", "train imports evaluate"),
+        ("train.py", "from . import evaluate", "train imports evaluate"),
+        ("learners/maml.py", "from ..train import train", "learners imports train"),
+        ("learners/maml.py", "from .rl2 import RL2", "its sibling learners.rl2"),
+        ("learners/maml.py", "from . import rl2", "its sibling learners.rl2"),
+        ("learners/maml.py", "import metarl_lab.learners.rl2", "its sibling learners.rl2"),
+        ("learners/__init__.py", "from ..widgets import game", "learners imports widgets"),
+        ("learners/maml.py", "def f():\n    from metarl_lab.widgets import game", "learners imports widgets"),
+        ("train.py", "from metarl_lab import make_family", "public face"),
+        ("helpers.py", "x = 1", "no place in ORDER"),
+    ],
+)
+def test_a_planted_violation_is_found(tmp_path: Path, name: str, line: str, reason: str) -> None:
+    wrong = plant(tmp_path, {name: line})
+    assert len(wrong) == 1 and reason in wrong[0], wrong
+
+
+def test_what_is_allowed_passes(tmp_path: Path) -> None:
+    files = {
+        "__init__.py": "from .widgets import game\nfrom .train import train",
+        "learners/__init__.py": "from .maml import MAML",
+        "learners/maml.py": "from metarl_lab.learners.base import Learner\nfrom . import base\nfrom ..ops import returns",
+        "evaluate.py": "import torch\nfrom metarl_lab.train import train\nfrom .types import Episodes",
+        "widgets/game.py": "from ..plots.curve import curve",
+    }
+    assert plant(tmp_path, files) == []
