@@ -1,8 +1,8 @@
 """What a stored chapter must be: one function per rule, each returning a list of problems in plain words.
 
 The rule for results. nbval compares each cell's plain text and streams, and skips pictures, HTML and widget ids. So a
-cell is *verified* if it was executed and every output has telling plain text. A cell that cannot be compared carries the
-tag `nbval-ignore-output` and ONE more that says why:
+cell is *verified* if it was executed and every output has telling plain text. A cell that cannot be compared carries
+the tag `nbval-ignore-output` and ONE more that says why:
 - `raw` (a number that training gave) or `display` (a picture whose text differs between machines): one of the next two
   code cells must call `verdict(...)`, which states the band and is compared;
 - `machine` (what this reader's machine or progress is: no result): at most three a chapter.
@@ -32,7 +32,7 @@ STATE = "application/vnd.jupyter.widget-state+json"
 PICTURES = {"image/png", "image/jpeg", "image/svg+xml", "text/html", WIDGET}
 IGNORE = "nbval-ignore-output"
 KNOWN_TAGS = {IGNORE, "raw", "display", "machine", "raises-exception", "verdict-no", "remove-input", "hide-input"}
-BARE_REPR = re.compile(r"^<[\w.]+( object| at 0x|\b.*\bobject\b).*>$|^\w+\(children=|^\[<matplotlib")
+BARE_REPR = re.compile(r"^<.*>$|^\w+\(children=|^\[<matplotlib", re.DOTALL)
 
 
 def tags(cell: Any) -> list[str]:

@@ -6,7 +6,7 @@
     python tools/notebooks.py static OUT [NN ...]  copies without widgets, only their pictures: for a site, no network
 
 Contents are compared, never file times. A build executes whatever the text says, in quick mode, and the same text with
-the same outputs gives the same bytes: cell ids come from the sources, widget ids from their order, and nothing is dated.
+the same outputs gives the same bytes: cell ids come from the sources, widget ids from their order, nothing is dated.
 """
 
 from __future__ import annotations
@@ -223,7 +223,8 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     texts = chapters(given.numbers)
     if given.command == "build":
-        return 1 - all([build(text) for text in texts])
+        built = [build(text) for text in texts]  # every one, also after a failure
+        return 1 - all(built)
     if given.command == "static":
         given.out.mkdir(parents=True, exist_ok=True)
         for text in texts:
