@@ -34,7 +34,7 @@ def entries(kind: str) -> dict[str, type]:
         module = importlib.import_module(f"metarl_lab.{kind}.{module_info.name}")
         for thing in vars(module).values():
             ours = inspect.isclass(thing) and issubclass(thing, _KINDS[kind]) and thing.__module__ == module.__name__
-            if ours and not inspect.isabstract(thing) and getattr(thing, "name", ""):
+            if ours and not inspect.isabstract(thing) and thing.name:
                 found[thing.name] = thing
     return dict(sorted(found.items()))
 
