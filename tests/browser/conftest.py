@@ -14,7 +14,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "tests" / "notebooks" / "demo" / "99_demo.py"
-SCREENSHOTS = ROOT / "build" / "screenshots"
 # quiet: a chromium without them looks for updates and certificates at addresses that a closed network never answers
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 QUIET += ["--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]
@@ -67,7 +66,8 @@ def lab(books, tmp_path_factory):
     home, port = tmp_path_factory.mktemp("home"), free_port()
     python_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     folders = {
-        name: str(home / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "METARL_HOME", "IPYTHONDIR")
+        name: str(home / name)
+        for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR", "METARL_HOME", "IPYTHONDIR")
     }
     config = {"JUPYTER_CONFIG_PATH": str(ROOT / "tools" / "jupyter"), "JUPYTER_PREFER_ENV_PATH": "1"}
     env = {**os.environ, **folders, **config, "METARL_SPEED": "quick", "PYTHONPATH": python_path, "PYTHONHASHSEED": "0"}
