@@ -7,6 +7,7 @@ Nothing here reads or writes a pickle, so a file from a stranger can be refused 
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 import subprocess
 import warnings
@@ -228,9 +229,11 @@ def remake(about: dict[str, Any]) -> tuple[MetaLearner, TaskFamily]:
 
 def versions() -> dict[str, Any]:
     """Versions of the code (the git commit, where there is one), of the package and of torch."""
-    from metarl_lab import __version__  # here, because the package imports this module
-
-    return {"code_version": _commit(), "metarl_lab": __version__, "torch": torch.__version__}
+    try:
+        package: str | None = importlib.metadata.version("metarl_lab")
+    except importlib.metadata.PackageNotFoundError:  # run from a folder, not installed
+        package = None
+    return {"code_version": _commit(), "metarl_lab": package, "torch": torch.__version__}
 
 
 @cache

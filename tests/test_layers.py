@@ -12,6 +12,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "metarl_lab"
 # A module may import those above it, never one below.
 ORDER = [
     "types",
+    "files",
+    "interrupts",
     "ops",
     "nets",
     "tasks",
@@ -22,6 +24,8 @@ ORDER = [
     "references",
     "catalog",
     "checkpoint",
+    "run_folder",
+    "loop",
     "train",
     "evaluate",
     "bench",

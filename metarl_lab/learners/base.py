@@ -61,12 +61,16 @@ class MetaLearner(nn.Module, ABC):
         """
 
     def training_state(self) -> dict[str, Tensor]:
-        """The optimisers' state as flat named tensors, for a checkpoint."""
+        """The optimisers' state as flat named tensors, for a checkpoint; with it the step sizes, which may decay."""
         state: dict[str, Tensor] = {}
         for name, optimizer in self._optimizers().items():
-            for index, slots in optimizer.state_dict()["state"].items():
+            whole = optimizer.state_dict()
+            for index, slots in whole["state"].items():
                 for key, value in slots.items():
-                    state[f"{name}.{index}.{key}"] = torch.as_tensor(value).detach().clone()
+                    if value is not None:  # SGD without momentum
+                        state[f"{name}.{index}.{key}"] = torch.as_tensor(value).detach().clone()
+            rates = [float(group["lr"]) for group in whole["param_groups"]]
+            state[f"{name}.lr"] = torch.tensor(rates, dtype=torch.float64)
         return state
 
     def load_training_state(self, state: dict[str, Tensor]) -> None:
@@ -74,8 +78,10 @@ class MetaLearner(nn.Module, ABC):
         for name, optimizer in self._optimizers().items():
             whole = optimizer.state_dict()
             whole["state"] = {}
+            for group, rate in zip(whole["param_groups"], state[f"{name}.lr"].tolist(), strict=True):
+                group["lr"] = rate
             for full, value in state.items():
-                if full.startswith(f"{name}."):
+                if full.startswith(f"{name}.") and full != f"{name}.lr":
                     index, key = full[len(name) + 1 :].split(".", 1)
                     whole["state"].setdefault(int(index), {})[key] = value.clone()
             optimizer.load_state_dict(whole)
