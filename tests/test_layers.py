@@ -14,6 +14,7 @@ ORDER = [
     "types",
     "files",
     "interrupts",
+    "arguments",
     "ops",
     "nets",
     "tasks",
@@ -28,6 +29,7 @@ ORDER = [
     "loop",
     "train",
     "evaluate",
+    "scoreboard",
     "bench",
     "cli",
     "adapters",
@@ -131,7 +133,7 @@ def test_what_is_allowed_passes(tmp_path: Path) -> None:
     files = {
         "__init__.py": "from .widgets import game\nfrom .train import train",
         "learners/__init__.py": "from .maml import MAML",
-        "learners/maml.py": "from metarl_lab.learners.base import Learner\nfrom . import base\nfrom ..ops import returns",
+        "learners/maml.py": "from metarl_lab.learners.base import A\nfrom . import base\nfrom ..ops import returns",
         "evaluate.py": "import torch\nfrom metarl_lab.train import train\nfrom .types import Episodes",
         "widgets/game.py": "from ..plots.curve import curve",
     }

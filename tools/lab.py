@@ -12,6 +12,7 @@ import os
 import secrets
 import socket
 import sys
+import time
 import webbrowser
 from pathlib import Path
 
@@ -58,6 +59,37 @@ def running_server() -> dict | None:
     return None
 
 
+def claim() -> bool:
+    """Whether no other server of this checkout runs or is starting.
+
+    The lock belongs to a file that stays open through exec, so it lasts exactly as long as the server does.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return running_server() is None
+    folder = ROOT / ".jupyter"
+    folder.mkdir(exist_ok=True)
+    descriptor = os.open(folder / "lab.lock", os.O_RDWR | os.O_CREAT)
+    os.set_inheritable(descriptor, True)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return False
+    return True
+
+
+def wait_for_server(seconds: float = 30.0) -> dict | None:
+    """The other server's address, which it publishes a few seconds after its start."""
+    for _ in range(int(seconds * 2)):
+        server = running_server()
+        if server is not None:
+            return server
+        time.sleep(0.5)
+    return None
+
+
 def can_show_browser() -> bool:
     """False on a machine without a display, where starting a browser only prints errors."""
     if not sys.platform.startswith("linux"):
@@ -83,7 +115,7 @@ def parse(arguments: list[str] | None = None) -> tuple[argparse.Namespace, list[
 def main() -> None:
     options, rest = parse()
     browser = not options.no_browser and can_show_browser()
-    server = None if options.new else running_server()
+    server = None if options.new or claim() else wait_for_server()
     if server is not None:
         url = f"{server['url']}lab/tree/{INDEX}?token={server['token']}"
         banner(url, "The workbook is already open there. For a second server: make lab ARGS=--new")
