@@ -24,11 +24,9 @@ from typing import Any
 
 import jupytext
 import nbformat
+import notebook_checks as rules
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-from tools import notebook_checks as rules  # noqa: E402
-
 BOOKS = ROOT / "notebooks"
 SECONDS = 60  # a chapter's budget in quick mode on two cores
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -221,7 +219,10 @@ def main(arguments: list[str] | None = None) -> int:
             command.add_argument("out", type=Path)
         command.add_argument("numbers", nargs="*", metavar="NN")
     given = parser.parse_args(arguments)
-    texts = chapters(given.numbers)
+    try:
+        texts = chapters(given.numbers)
+    except ValueError as error:
+        parser.error(str(error))
     if given.command == "build":
         built = [build(text) for text in texts]  # every one, also after a failure
         return 1 - all(built)
@@ -231,6 +232,7 @@ def main(arguments: list[str] | None = None) -> int:
             nb = without_widgets(nbformat.read(stored(text), as_version=4))
             nbformat.write(nb, given.out / stored(text).name)
         return 0
+    sys.path.insert(0, str(ROOT))  # the package of this checkout, installed or not
     from metarl_lab.teach.exercises import every
 
     bad = 0

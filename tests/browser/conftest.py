@@ -48,7 +48,7 @@ def browser():
 @pytest.fixture(scope="session")
 def books(tmp_path_factory) -> Path:
     """A copy of the chapters, and the demonstration, built: the folder that JupyterLab serves."""
-    from tools import notebooks as tool
+    import notebooks as tool
 
     folder = tmp_path_factory.mktemp("lab") / "notebooks"
     shutil.copytree(ROOT / "notebooks", folder, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"))

@@ -2,8 +2,8 @@
 
 import pytest
 
+import notebooks as tool
 from metarl_lab.teach.exercises import every
-from tools import notebooks as tool
 
 TEXTS = tool.chapters([])
 

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import nbformat
+import notebook_checks as rules
 import pytest
 
-from tools import notebook_checks as rules
-from tools import notebooks as tool
+import notebooks as tool
 
 HERE = Path(__file__).parent
 
@@ -169,7 +169,7 @@ VERDICT = executed("verdict('x', 1, at_least=0)", text="x >= 0: yes\n")
         ([executed("f", text="saved to /home/ann/x\n")], "absolute path"),
         ([executed("f", text="x >= 0: no\n")], "a verdict says no"),
         ([executed("f", text="x >= 0: no\n") | {"metadata": {"tags": ["verdict-no"]}}], None),
-        ([executed("f", ("nbval-ignore-output", "machine"), text="GPU\n")] * 4, "at most 3"),
+        ([executed("f", ("nbval-ignore-output", "machine"), text="GPU\n") for _ in range(4)], "at most 3"),
     ],
 )
 def test_no_result_goes_unverified(cells, problem):

@@ -1,1 +1,0 @@
-"""Commands of the repository that are not part of the package."""
