@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,11 @@ ORDER = [
     "plots",
     "widgets",
 ]
+
+# Folders of formulas, where one is made of others (an inner step of a surrogate, a Dirichlet of normal noise). Siblings
+# may meet there as long as it is never in a circle. Everywhere else a file is one part of a kind (one learner, one
+# family), and stands alone.
+LIBRARIES = {"ops"}
 
 
 def imported(tree: ast.AST, module: list[str], package: str, is_init: bool) -> list[tuple[int, list[str]]]:
@@ -89,13 +95,35 @@ def judge(module: list[str], target: list[str], is_init: bool, root: Path) -> st
             return f"{module[0]} imports {target[0]}, which is below it"
         return ""
     # The same folder: its __init__ may gather its own modules, a sibling may import only the base.
-    if is_init or (len(target) > 1 and target[1] == "base"):
+    if is_init or module[0] in LIBRARIES or (len(target) > 1 and target[1] == "base"):
         return ""
     return f"{'.'.join(module)} imports its sibling {'.'.join(target)}; only {module[0]}/base.py may be imported there"
 
 
 def test_the_package_keeps_its_layers() -> None:
     assert violations(PACKAGE) == []
+
+
+def circles(root: Path) -> list[str]:
+    """Modules of the library folders that import each other in a circle."""
+    wrong = []
+    for folder in sorted(LIBRARIES):
+        graph = {}
+        for path in sorted((root / folder).glob("*.py")):
+            if path.stem != "__init__":
+                found = imported(ast.parse(path.read_text(encoding="utf-8")), [folder, path.stem], root.name, False)
+                graph[path.stem] = {target[1] for _, target in found if target[:1] == [folder] and len(target) > 1}
+        try:
+            graphlib.TopologicalSorter(graph).prepare()
+        except graphlib.CycleError as error:
+            wrong.append(f"{folder}: {' imports '.join(reversed(error.args[1]))}")
+    return wrong
+
+
+def test_formulas_never_import_each_other_in_a_circle(tmp_path: Path) -> None:
+    assert circles(PACKAGE) == []
+    plant(tmp_path, {"ops/a.py": "from metarl_lab.ops.b import x", "ops/b.py": "from .a import y"})
+    assert len(circles(tmp_path / "metarl_lab")) == 1
 
 
 def plant(tmp_path: Path, files: dict[str, str]) -> list[str]:
@@ -133,6 +161,7 @@ def test_what_is_allowed_passes(tmp_path: Path) -> None:
     files = {
         "__init__.py": "from .widgets import game\nfrom .train import train",
         "learners/__init__.py": "from .maml import MAML",
+        "ops/inner_step.py": "from metarl_lab.ops.surrogates import surrogate",
         "learners/maml.py": "from metarl_lab.learners.base import A\nfrom . import base\nfrom ..ops import returns",
         "evaluate.py": "import torch\nfrom metarl_lab.train import train\nfrom .types import Episodes",
         "widgets/game.py": "from ..plots.curve import curve",
