@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from metarl_lab.ops.distributions import Categorical, DiagonalGaussian, Distribution
+from metarl_lab.ops.gru import gru_unroll
 from metarl_lab.types import Seen, Spec
 
 
@@ -52,7 +53,7 @@ class RecurrentActorCritic(nn.Module):
 
     def unroll(self, x: Tensor, hidden: Tensor) -> Tensor:
         """All steps: x (L, B, I), the hidden state (B, hidden) before the first -> hidden states (L, B, hidden)."""
-        return self.core(x, hidden.unsqueeze(0))[0]
+        return gru_unroll(x, hidden, self.core)
 
     def distribution(self, hidden: Tensor) -> Distribution:
         """The action distribution that a hidden state stands for."""
