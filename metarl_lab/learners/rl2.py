@@ -27,25 +27,25 @@ class RL2Config:
 
     hidden: int = 64
     """GRU units."""
-    meta_batch: int = 500
+    meta_batch: int = 400
     """Tasks per iteration, one trial each."""
     episodes: int = 0
     """Episodes per trial K; 0 takes the family's own protocol."""
     discount: float = 0.99
     """Discount per step, over the whole trial."""
-    lam: float = 0.95
+    lam: float = 0.3
     """GAE's lambda: 0 trusts the critic, 1 the returns."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     """Adam's step size at the start."""
     decay_iterations: int = 0
     """The learning rate falls linearly to a twentieth over this many iterations; 0 keeps it constant."""
     epochs: int = 4
     """Passes over each batch of trials."""
-    minibatches: int = 4
+    minibatches: int = 8
     """Gradient steps per pass, each on its own share of the trials."""
     clip: float = 0.2
     """PPO's clip of the probability ratio, 1 -+ clip."""
-    entropy: float = 0.01
+    entropy: float = 0.003
     """Weight of the entropy bonus, per nat."""
     value_weight: float = 0.5
     """Weight of the squared value error (in units of the returns' variance)."""
