@@ -204,9 +204,9 @@ def load(folder: str | Path) -> tuple[MetaLearner, TaskFamily, dict[str, Any]]:
         )
         return learner, family, last.about
     if not (where / "card.json").is_file() or not (where / "weights.safetensors").is_file():
-        there = sorted(p.parent.name for p in find_folder(where.parent).glob("*/card.json"))
+        there = sorted(str(p.parent) for p in find_folder("data/checkpoints").glob("*/card.json"))
         what = "lacks card.json or weights.safetensors" if where.is_dir() else "is not there"
-        raise FileNotFoundError(f"{folder} {what}; {where.parent} holds {', '.join(there) or 'no stored agent'}")
+        raise FileNotFoundError(f"{folder} {what}; stored agents: {', '.join(there) or 'none'}")
     try:
         card = json.loads((where / "card.json").read_text())
     except ValueError as error:
