@@ -59,3 +59,10 @@ class Knowing(Reference):
     @abstractmethod
     def told(self, tasks: Tasks, copies: int) -> Memory:
         """The memory before the first step of a trial, the tasks known."""
+
+
+def check_family(name: str, family: TaskFamily, *allowed: type[TaskFamily], hint: str = "") -> None:
+    """Raise ValueError if the reference ``name`` cannot act in this family."""
+    if not isinstance(family, allowed):
+        names = " or ".join(repr(a.name) for a in allowed)
+        raise ValueError(f"{name} cannot act in {family.name!r}; give a family {names}{hint and '; ' + hint}")
