@@ -1,0 +1,250 @@
+"""MAML's meta-gradient against the exact one, on a decision problem small enough to list every data set.
+
+Two states, two actions, two steps: 8 trajectories. The exact objective is the mean, over every data set that adaptation
+can meet, of the exact value of the policy adapted on it; its gradient is taken by finite differences of a NumPy
+program that shares nothing with the package but the advantages (functions of the data alone).
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from metarl_lab.catalog import make_learner
+from metarl_lab.learners.maml import MAML
+from metarl_lab.ops.outer_step import outer_objective
+from metarl_lab.ops.trust_region import flatten
+from metarl_lab.rollout import seeded_generator
+from metarl_lab.tasks.base import TaskFamily
+from metarl_lab.types import Episodes, Spec
+
+H = 2
+MOVE = np.array([[0.2, 0.7], [0.6, 0.1]])  # [state, action]: probability that the next state is 1
+PAY = np.array([[1.0, 0.3], [-0.5, 2.0]])  # [state, action]: reward
+TRAJECTORIES = list(itertools.product((0, 1), repeat=3))  # (a0, s1, a1); s0 = 0
+THETA = np.array([0.4, -0.2, -0.3, 0.5, 0.1, 0.2])  # weight0 (2, 2), bias0 (2,)
+
+
+class Tiny(NamedTuple):
+    """One task; ``pay`` (T, 2, 2)."""
+
+    pay: Tensor
+
+
+@dataclass(frozen=True)
+class TinyFamily(TaskFamily):
+    """The decision problem above, the same for every task."""
+
+    name: ClassVar[str] = "tiny"
+
+    @property
+    def spec(self) -> Spec:
+        return Spec(gym.spaces.Box(0, 1, (2,), np.float32), gym.spaces.Discrete(2), horizon=H, step_noise=1)
+
+    def sample_tasks(self, n, split, generator):
+        return Tiny(torch.tensor(PAY, dtype=torch.float32).expand(n, 2, 2).clone())
+
+    def reset(self, tasks, noise):
+        return torch.zeros(noise.shape[:2], dtype=torch.int64)
+
+    def step(self, tasks, state, action, noise):
+        reward = tasks.pay.flatten(1).gather(1, 2 * state + action)
+        after = (noise[..., 0] < torch.tensor(MOVE, dtype=torch.float32)[state, action]).long()
+        return after, reward, torch.zeros_like(action, dtype=torch.bool)
+
+    def observe(self, tasks, state):
+        return torch.nn.functional.one_hot(state, 2).float()
+
+
+# --- the exact objective, in NumPy ------------------------------------------------------------------------------------
+
+
+def policy(theta: np.ndarray) -> np.ndarray:
+    """pi[state, action]."""
+    logits = theta[:4].reshape(2, 2) + theta[4:]
+    p = np.exp(logits - logits.max(1, keepdims=True))
+    return p / p.sum(1, keepdims=True)
+
+
+def probability(theta: np.ndarray, trajectory: tuple[int, int, int]) -> float:
+    a0, s1, a1 = trajectory
+    pi = policy(theta)
+    return pi[0, a0] * (MOVE[0, a0] if s1 else 1 - MOVE[0, a0]) * pi[s1, a1]
+
+
+def value(theta: np.ndarray) -> float:
+    return sum(probability(theta, (a, s, b)) * (PAY[0, a] + PAY[s, b]) for a, s, b in TRAJECTORIES)
+
+
+def step_on(theta: np.ndarray, dataset: list[tuple[int, int, int]], advantage: np.ndarray, alpha: float) -> np.ndarray:
+    """theta + alpha mean over steps of A grad log pi. advantage (N, H)."""
+    pi, gradient = policy(theta), np.zeros(6)
+    for (a0, s1, a1), (first, second) in zip(dataset, advantage, strict=True):
+        for s, a, weight in ((0, a0, first), (s1, a1, second)):
+            score = np.eye(2)[a] - pi[s]
+            gradient[2 * s : 2 * s + 2] += weight * score
+            gradient[4:] += weight * score
+    return theta + alpha * gradient / (H * len(dataset))
+
+
+def differences(f, theta: np.ndarray) -> np.ndarray:
+    steps = 1e-5 * np.eye(6)
+    return np.array([(f(theta + d) - f(theta - d)) / 2e-5 for d in steps])
+
+
+# --- the learner, on listed data --------------------------------------------------------------------------------------
+
+
+def learner_with(**options) -> MAML:
+    settings = {"hidden": (), "discount": 1.0, "standardize": False, "baseline": "none"}
+    steps = {"inner_step": 1.5, "later_inner_step": 0.8}
+    learner = make_learner("maml", TinyFamily(), **{**settings, **steps, **options}).double()
+    assert isinstance(learner, MAML)
+    with torch.no_grad():
+        learner.policy.weight0.copy_(torch.as_tensor(THETA[:4].reshape(2, 2)))
+        learner.policy.bias0.copy_(torch.as_tensor(THETA[4:]))
+    return learner
+
+
+def episodes_of(datasets) -> Episodes:
+    """(T datasets of N trajectories) as Episodes with E = N copies."""
+    a0, s1, a1 = (torch.tensor(x) for x in np.moveaxis(np.array(datasets), -1, 0))  # (T, N)
+    state = torch.stack((torch.zeros_like(s1), s1), -1).unsqueeze(2)  # (T, N, K=1, H)
+    action = torch.stack((a0, a1), -1).unsqueeze(2)
+    no = torch.zeros_like(state, dtype=torch.bool)
+    last = no.clone()
+    last[..., -1] = True
+    observation = torch.nn.functional.one_hot(state, 2).double()
+    reward = torch.as_tensor(PAY)[state, action]
+    return Episodes(observation, action, reward, no, last, ~no, observation[..., -1, :], (action[..., 0, 0], a0))
+
+
+def expected_gradient(learner: MAML, sizes: list[int]) -> np.ndarray:
+    """Expectation, over every data set, of H times the gradient of the learner's own outer objective.
+
+    sizes: trajectories per batch, for each inner step and for the batch after the last.
+    """
+    batches = [list(itertools.product(TRAJECTORIES, repeat=n)) for n in sizes]
+    combinations = list(itertools.product(*batches))
+    samples = [learner.samples(episodes_of(list(column))) for column in zip(*combinations, strict=True)]
+    weights = []
+    for i, batches_i in enumerate(combinations):
+        theta, weight = THETA, 1.0
+        for k, dataset in enumerate(batches_i):
+            weight *= np.prod([probability(theta, trajectory) for trajectory in dataset])
+            if k < len(batches_i) - 1:
+                theta = step_on(theta, dataset, samples[k].advantage[i].numpy(), learner.how.step_sizes[k])
+        weights.append(weight)
+    assert sum(weights) == pytest.approx(1)
+    parameters = learner.policy.parameters_by_name()
+    objective = outer_objective(learner.how, parameters, samples).objective
+    total = (objective * torch.tensor(weights)).sum()
+    return H * flatten(torch.autograd.grad(total, [parameters["weight0"], parameters["bias0"]])).numpy()
+
+
+def exact_objective(learner: MAML, sizes: list[int]):
+    """theta -> mean, over the data that theta draws, of the value after adaptation."""
+    datasets = [list(itertools.product(TRAJECTORIES, repeat=n)) for n in sizes[:-1]]
+    known = [learner.samples(episodes_of(column)).advantage.numpy() for column in datasets]
+
+    def after(theta: np.ndarray, k: int) -> float:
+        if k == len(datasets):
+            return value(theta)
+        total = 0.0
+        for dataset, advantage in zip(datasets[k], known[k], strict=True):
+            chance = np.prod([probability(theta, trajectory) for trajectory in dataset])
+            total += chance * after(step_on(theta, dataset, advantage, learner.how.step_sizes[k]), k + 1)
+        return total
+
+    return lambda theta: after(theta, 0)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "baseline"), [([1, 1], "none"), ([2, 1], "none"), ([2, 2], "leave_one_out"), ([1, 1, 1], "none")]
+)
+def test_with_the_sampling_term_the_meta_gradient_is_exact(sizes, baseline):
+    learner = learner_with(sampling_term=True, inner_steps=len(sizes) - 1, baseline=baseline)
+    exact = differences(exact_objective(learner, sizes), THETA)
+    assert np.abs(exact).max() > 0.05
+    np.testing.assert_allclose(expected_gradient(learner, sizes), exact, atol=1e-8)
+
+
+def test_wrong_versions_are_far_from_exact():
+    exact = differences(exact_objective(learner_with(), [2, 1]), THETA)
+    size = np.abs(exact).max()
+    for wrong in ({}, {"first_order": True, "sampling_term": True}, {"surrogate": "dice", "sampling_term": True}):
+        # no sampling term: the published estimator; dice with the term counts the sampling twice
+        assert np.abs(expected_gradient(learner_with(**wrong), [2, 1]) - exact).max() > 0.03 * size, wrong
+
+
+def test_a_baseline_fitted_on_the_batch_that_it_scores_is_biased():
+    learner = learner_with(sampling_term=True, baseline="same_batch")
+    exact = differences(exact_objective(learner, [1, 2]), THETA)
+    assert np.abs(expected_gradient(learner, [1, 2]) - exact).max() > 0.03 * np.abs(exact).max()
+
+
+def limit_gradient(surrogate: str) -> np.ndarray:
+    """The expected gradient when the inner batch holds every trajectory in its exact proportion: N -> infinity.
+
+    At theta = 0, with even odds of every move, the 8 trajectories are equally likely: that batch has one of each.
+    """
+    learner = learner_with(surrogate=surrogate)
+    with torch.no_grad():
+        learner.policy.weight0.zero_()
+        learner.policy.bias0.zero_()
+    before, after = learner.samples(episodes_of([TRAJECTORIES] * 8)), [[t] for t in TRAJECTORIES]
+    theta = step_on(np.zeros(6), TRAJECTORIES, before.advantage[0].numpy(), learner.how.step_sizes[0])
+    chance = torch.tensor([probability(theta, t) for t in TRAJECTORIES])
+    parameters = learner.policy.parameters_by_name()
+    out = outer_objective(learner.how, parameters, [before, learner.samples(episodes_of(after))])
+    leaves = [parameters["weight0"], parameters["bias0"]]
+    return H * flatten(torch.autograd.grad((out.objective * chance).sum(), leaves)).numpy()
+
+
+def test_dice_gives_the_gradient_of_a_step_on_the_expected_return_and_naive_does_not(monkeypatch):
+    monkeypatch.setitem(globals(), "MOVE", np.full((2, 2), 0.5))
+    alpha = 1.5
+
+    def objective(theta: np.ndarray) -> float:
+        return value(theta + alpha / H * differences(value, theta))
+
+    exact = differences(objective, np.zeros(6))
+    np.testing.assert_allclose(limit_gradient("dice"), exact, atol=1e-5)
+    assert np.abs(limit_gradient("naive") - exact).max() > 0.1 * np.abs(exact).max()
+
+
+def test_first_order_gap_shrinks_in_proportion_to_the_inner_step():
+    def gap(alpha: float) -> float:
+        full, first = (expected_gradient(learner_with(inner_step=alpha, first_order=f), [1, 1]) for f in (False, True))
+        return float(np.abs(full - first).max())
+
+    gaps = [gap(alpha) for alpha in (0.1, 0.05, 0.025)]
+    assert gaps[0] > 0.005
+    np.testing.assert_allclose([gaps[1] / gaps[0], gaps[2] / gaps[1]], 0.5, atol=0.03)
+
+
+def test_update_moves_along_the_exact_meta_gradient_on_average():
+    """The whole of ``update``, episodes acted and all, in float32: mean over draws within its standard error."""
+    learner = learner_with(sampling_term=True, outer="plain", episodes=2, baseline="leave_one_out").float()
+    learner.optimizer = torch.optim.SGD(learner.parameters(), lr=1.0)
+    start = {k: p.detach().clone() for k, p in learner.state_dict().items()}
+    draws = []
+    for i in range(300):
+        learner.load_state_dict(start)
+        generator = seeded_generator("cpu", 5, i)
+        learner.update(TinyFamily(), TinyFamily().sample_tasks(1000, "train", generator), generator)
+        draws.append(
+            H
+            * flatten([learner.state_dict()[k] - start[k] for k in ("policy.weight0", "policy.bias0")]).double().numpy()
+        )
+    mean, error = np.mean(draws, 0), np.std(draws, 0) / np.sqrt(len(draws))
+    exact = differences(exact_objective(learner_with(baseline="leave_one_out"), [2, 2]), THETA)
+    assert error.max() < 0.03 * np.abs(exact).max()
+    assert (np.abs(mean - exact) < 4 * error).all(), (mean, exact, error)
