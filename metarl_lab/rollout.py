@@ -116,15 +116,14 @@ def _episode(
 def _allocate(spec: Spec, n: int, copies: int, episodes: int, device: torch.device) -> dict[str, Tensor]:
     """Step-major storage: (K, H, T, E, ...)."""
     lead = (episodes, spec.horizon, n, copies)
-    flag = {"dtype": torch.bool, "device": device}
     action = torch.empty(lead, dtype=torch.int64, device=device)
     return {
         "observation": torch.empty(*lead, spec.observation_size, device=device),
         "action": action if spec.discrete else torch.empty(*lead, spec.action_size, device=device),
         "reward": torch.empty(lead, device=device),
-        "terminated": torch.zeros(lead, **flag),
-        "truncated": torch.zeros(lead, **flag),
-        "mask": torch.ones(lead, **flag),
+        "terminated": torch.zeros(lead, dtype=torch.bool, device=device),
+        "truncated": torch.zeros(lead, dtype=torch.bool, device=device),
+        "mask": torch.ones(lead, dtype=torch.bool, device=device),
         "final_observation": torch.zeros(episodes, n, copies, spec.observation_size, device=device),
     }
 
@@ -146,7 +145,12 @@ def count_tasks(tasks: Tasks) -> int:
 def first_tensor(tree: Any) -> Tensor:
     """The first tensor of a nesting."""
     found: list[Tensor] = []
-    map_tensors(lambda x: (found.append(x), x)[1], tree)
+
+    def note(x: Tensor) -> Tensor:
+        found.append(x)
+        return x
+
+    map_tensors(note, tree)
     return found[0]
 
 

@@ -48,8 +48,7 @@ class RecurrentActorCritic(nn.Module):
 
     def step(self, x: Tensor, hidden: Tensor) -> Tensor:
         """One step: x (B, I), hidden (B, hidden) -> the next hidden state."""
-        c = self.core
-        return torch.gru_cell(x, hidden, c.weight_ih_l0, c.weight_hh_l0, c.bias_ih_l0, c.bias_hh_l0)
+        return torch.gru_cell(x, hidden, *self.core.all_weights[0])
 
     def unroll(self, x: Tensor, hidden: Tensor) -> Tensor:
         """All steps: x (L, B, I), the hidden state (B, hidden) before the first -> hidden states (L, B, hidden)."""

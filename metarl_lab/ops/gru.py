@@ -24,9 +24,10 @@ def gru_unroll(x: Tensor, hidden: Tensor, gru: torch.nn.GRU) -> Tensor:
         return gru(x, hidden.unsqueeze(0))[0]
     size = hidden.shape[-1]
     # bias_hh of r and z only ever appears in a sum with bias_ih; that of n stands inside the reset product
-    bias = torch.cat((gru.bias_ih_l0[: 2 * size] + gru.bias_hh_l0[: 2 * size], gru.bias_ih_l0[2 * size :]))
-    projected = torch.nn.functional.linear(x, gru.weight_ih_l0, bias)  # (L, B, 3 hidden), all steps in one product
-    out: Tensor = _Unroll.apply(projected, hidden, gru.weight_hh_l0, gru.bias_hh_l0[2 * size :])
+    weight_ih, weight_hh, bias_ih, bias_hh = gru.all_weights[0]
+    bias = torch.cat((bias_ih[: 2 * size] + bias_hh[: 2 * size], bias_ih[2 * size :]))
+    projected = torch.nn.functional.linear(x, weight_ih, bias)  # (L, B, 3 hidden), all steps in one product
+    out: Tensor = _Unroll.apply(projected, hidden, weight_hh, bias_hh[2 * size :])
     return out
 
 

@@ -28,6 +28,7 @@ class Random(Reference):
     def act(self, memory: Memory, seen: Seen, noise: Tensor) -> tuple[Tensor, Memory]:
         space = self.spec.action_space
         if isinstance(space, gym.spaces.Discrete):
-            return (noise[..., 0] * space.n).long().clamp_max(int(space.n) - 1), memory
+            n = int(space.n)
+            return (noise[..., 0] * n).long().clamp_max(n - 1), memory
         low = torch.as_tensor(space.low, device=noise.device)
         return low + (torch.as_tensor(space.high, device=noise.device) - low) * noise, memory

@@ -30,3 +30,5 @@ class TaskSampler(ABC):
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Inverse of ``state``."""
+        if state:
+            raise ValueError(f"sampler {self.name!r} keeps no state, but was given {', '.join(state)}")
