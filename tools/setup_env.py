@@ -4,13 +4,14 @@ Standard library only, and written so that even Python 2.7 and 3.6 can parse it:
 in words, that they are too old (no f-strings, no annotations, no keyword-only arguments).
 
 What makes it safe to run at any time:
-- the stamp .venv/.metarl-ready holds a digest of pyproject.toml, constraints.txt and the extras, and is written last;
+- the stamp .venv/.metarl-ready holds a digest of pyproject.toml's packages, constraints.txt and the extras, and is written last;
 - a file lock, so that `make lab` and `make test` started together do not install over each other;
 - an install that was cut short leaves packages with missing files, which pip takes for whole: these are found by
   their own RECORD lists and installed again.
 """
 import argparse
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -93,12 +94,21 @@ def venv_python(venv):
     return os.path.join(venv, "Scripts", "python.exe") if os.name == "nt" else os.path.join(venv, "bin", "python")
 
 
+def read_pyproject():
+    """The declared packages; called only by a Python that is new enough to have tomllib."""
+    import tomllib
+    with open(os.path.join(ROOT, "pyproject.toml"), "rb") as handle:
+        return tomllib.load(handle)
+
+
 def fingerprint(extras, python_version):
     """What the stamp must say: the inputs of the set-up by content, not by file times, which git does not keep."""
-    digest = hashlib.sha256()
-    for name in ["pyproject.toml", "constraints.txt"]:
-        with open(os.path.join(ROOT, name), "rb") as handle:
-            digest.update(handle.read())
+    declared = read_pyproject()
+    # Only what decides the installation: a change of ruff's or pytest's settings must not cost a set-up.
+    deciding = [declared["build-system"], declared["project"], declared.get("tool", {}).get("setuptools")]
+    digest = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode("utf-8"))
+    with open(os.path.join(ROOT, "constraints.txt"), "rb") as handle:
+        digest.update(handle.read())
     digest.update((",".join(sorted(extras)) + "|%d.%d|" % python_version + ROOT).encode("utf-8"))
     return digest.hexdigest()
 
@@ -269,17 +279,11 @@ class Lock(object):
         self.handle.close()
 
 
-def site_requirements():
-    """The `site` extra, read from pyproject.toml, for an environment of its own (it needs no torch)."""
-    import tomllib
-    with open(os.path.join(ROOT, "pyproject.toml"), "rb") as handle:
-        return tomllib.load(handle)["project"]["optional-dependencies"]["site"]
-
-
 def install(venv, extras, torch):
     """Everything between an empty environment and a ready one."""
     if extras == ["site"]:
-        return pip(venv, site_requirements(), torch)
+        # An environment of its own: the book is built from stored outputs and needs no torch.
+        return pip(venv, read_pyproject()["project"]["optional-dependencies"]["site"], torch)
     pip(venv, ["-c", "constraints.txt", "-e", ".[%s]" % ",".join(sorted(extras))], torch)
     if "sim" in extras:
         # Its metadata asks for gymnasium 0.29 and gym 0.9.4; the parts used here import neither.
