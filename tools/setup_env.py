@@ -4,7 +4,8 @@ Standard library only, and written so that even Python 2.7 and 3.6 can parse it:
 in words, that they are too old (no f-strings, no annotations, no keyword-only arguments).
 
 What makes it safe to run at any time:
-- the stamp .venv/.metarl-ready holds a digest of pyproject.toml's packages, constraints.txt and the extras, and is written last;
+- the stamp .venv/.metarl-ready holds a digest of pyproject.toml's packages, constraints.txt and the extras;
+  it is written last;
 - a file lock, so that `make lab` and `make test` started together do not install over each other;
 - an install that was cut short leaves packages with missing files, which pip takes for whole: these are found by
   their own RECORD lists and installed again.
