@@ -46,8 +46,9 @@ def finite_gittins(pulls: int, grid: int = 1024) -> np.ndarray:
         W_n(s, f; x) = p - x + p V_{n-1}(s + 1, f; x) + (1 - p) V_{n-1}(s, f + 1; x),   p = (1 + s) / (2 + s + f).
 
     Source: Gittins 1979; the finite-horizon form is Kaufmann 2018, "On Bayesian index policies for sequential resource
-    allocation", section 3. W is exact at each x of a grid; its zero is interpolated, W being convex and decreasing in
-    x, so the error falls with the square of the grid's step (6e-6 for 10 pulls and the default grid).
+    allocation", section 3. W is exact at each x of a grid and piecewise linear between; its zero is interpolated. As W
+    is convex, this is never too low, and it is exact unless W has a kink in the very cell of its zero (measured for
+    the default grid and 10 pulls: at most 3e-5 too high).
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ class BayesOptimal(Reference):
         them.
     max_states : int
         ValueError above this many states (``ops.bandit_exact.count_states``). 2 arms and 100 pulls have 2.2 million,
-        5 arms and 10 pulls 1,951, 10 and 10 2,296; 5 arms and 100 pulls 4e14.
+        5 arms and 10 pulls 1,951, 10 and 10 2,296; 5 arms and 100 pulls 4e11.
     """
 
     name: ClassVar[str] = "bayes_optimal"
