@@ -34,11 +34,14 @@ class RL2Config:
     discount: float = 0.99
     """Discount per step, over the whole trial."""
     lam: float = 0.3
-    """GAE's lambda: 0 trusts the critic, 1 the returns."""
+    """GAE's lambda at the start: 0 trusts the critic, 1 the returns. A small one gets learning off the ground."""
+    late_lam: float = 0.3
+    """GAE's lambda after ``decay_iterations``, approached linearly. A large one credits exploration over long trials."""
     learning_rate: float = 3e-3
     """Adam's step size at the start."""
     decay_iterations: int = 0
-    """The learning rate falls linearly to a twentieth over this many iterations; 0 keeps it constant."""
+    """Over this many iterations the learning rate falls linearly to a twentieth, and lambda moves to ``late_lam``;
+    0 keeps both as they are."""
     epochs: int = 4
     """Passes over each batch of trials."""
     minibatches: int = 8
@@ -142,7 +145,8 @@ class RL2(MetaLearner):
         follows = torch.cat((batch.live[1:], torch.zeros_like(batch.live[:1])))
         next_value = torch.cat((value[1:], torch.zeros_like(value[:1])))
         ended = ~follows
-        advantage = gae(batch.reward, value, next_value, ended, ended, self.config.discount, self.config.lam)
+        lam = self.config.lam + self._progress() * (self.config.late_lam - self.config.lam)
+        advantage = gae(batch.reward, value, next_value, ended, ended, self.config.discount, lam)
         target = advantage + value
         spread = target[batch.live].std().clamp_min(1e-3)
         # the first batch sets the scale, later ones move it slowly
@@ -167,11 +171,14 @@ class RL2(MetaLearner):
         kl = ((ratio - 1 - log_ratio) * live).sum() / count  # an unbiased, non-negative estimate
         return loss, torch.stack((loss, policy_loss, value_loss, entropy, kl)).detach()
 
+    def _progress(self) -> float:
+        """How far the schedules have come, 0 to 1."""
+        return min(int(self.updates) / self.config.decay_iterations, 1.0) if self.config.decay_iterations else 0.0
+
     def _decay(self) -> None:
         self.updates += 1
-        if self.config.decay_iterations:
-            left = 1 - min(int(self.updates) / self.config.decay_iterations, 1.0)
-            self.optimizer.param_groups[0]["lr"] = self.config.learning_rate * max(left, 0.05)
+        rate = self.config.learning_rate * max(1 - self._progress(), 0.05)
+        self.optimizer.param_groups[0]["lr"] = rate
 
 
 def sequences(net: RecurrentActorCritic, episodes: Episodes) -> Sequences:

@@ -93,7 +93,7 @@ def test_credit_crosses_episodes_and_stops_at_the_end_of_the_trial() -> None:
     learner, acted, _ = play()
     batch = sequences(learner.net, acted)
     value = torch.zeros_like(batch.reward)
-    learner.config = RL2Config(hidden=8, meta_batch=5, minibatches=1, lam=1.0, discount=1.0)
+    learner.config = RL2Config(hidden=8, meta_batch=5, minibatches=1, lam=1.0, late_lam=1.0, discount=1.0)
     _, target = learner._advantages(batch, value)
     # with lambda and discount 1 and no values, every live step is credited with all rewards that follow in its trial
     expected = batch.reward.flip(0).cumsum(0).flip(0)
