@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from metarl_lab.learners.base import MetaLearner
-from metarl_lab.nets.recurrent import RecurrentActorCritic
+from metarl_lab.nets.recurrent import RecurrentActorCritic, Sequences, sequences
 from metarl_lab.ops.returns import gae
 from metarl_lab.rollout import begin, collect
 from metarl_lab.tasks.base import TaskFamily, Tasks, check_positive
@@ -36,7 +36,7 @@ class RL2Config:
     lam: float = 0.3
     """GAE's lambda at the start: 0 trusts the critic, 1 the returns. A small one gets learning off the ground."""
     late_lam: float = 0.3
-    """GAE's lambda after ``decay_iterations``, approached linearly. A large one credits exploration over long trials."""
+    """GAE's lambda after ``decay_iterations``, approached linearly: a large one credits exploration in long trials."""
     learning_rate: float = 3e-3
     """Adam's step size at the start."""
     decay_iterations: int = 0
@@ -60,15 +60,6 @@ class RL2Memory(NamedTuple):
     """The hidden state of each copy, (T, E, hidden)."""
 
     hidden: Tensor
-
-
-class Sequences(NamedTuple):
-    """Trials as the recurrent network reads them: L = K H steps, B = T E trials, live steps first."""
-
-    x: Tensor  # (L, B, I) what was seen, encoded
-    action: Tensor  # (L, B) or (L, B, A)
-    reward: Tensor  # (L, B), 0 where not live
-    live: Tensor  # (L, B) bool
 
 
 class RL2(MetaLearner):
@@ -179,27 +170,3 @@ class RL2(MetaLearner):
         self.updates += 1
         rate = self.config.learning_rate * max(1 - self._progress(), 0.05)
         self.optimizer.param_groups[0]["lr"] = rate
-
-
-def sequences(net: RecurrentActorCritic, episodes: Episodes) -> Sequences:
-    """Lay K episodes of a trial end to end, (L, B, ...), exactly as the network saw them while acting.
-
-    The last transition before step t is the previous *live* step's, also across episodes; steps after a termination
-    are moved behind the live ones, so that a plain unroll passes through the hidden states that acted.
-    """
-
-    def steps_first(y: Tensor) -> Tensor:  # (T, E, K, H, ...) -> (K H, T E, ...)
-        return y.movedim((2, 3), (0, 1)).flatten(0, 1).flatten(1, 2)
-
-    start = torch.zeros_like(episodes.mask)
-    start[..., 0] = True
-    fields = [steps_first(y) for y in (episodes.observation, episodes.action, episodes.reward, start, episodes.mask)]
-    live = fields[-1]
-    if not bool(live.all()):
-        order = torch.argsort((~live).to(torch.int8), dim=0, stable=True)
-        fields = [y.gather(0, order.reshape(order.shape + (1,) * (y.ndim - 2)).expand_as(y)) for y in fields]
-    observation, action, reward, start, live = fields
-    first_action, first_reward = (y.flatten(0, 1).unsqueeze(0) for y in episodes.before)
-    last_action, last_reward = torch.cat((first_action, action[:-1])), torch.cat((first_reward, reward[:-1]))
-    x = net.encode(Seen(observation, last_action, last_reward, start, 0))
-    return Sequences(x, action, reward, live)

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
 from metarl_lab.ops.distributions import Categorical, DiagonalGaussian, Distribution
 from metarl_lab.ops.gru import gru_unroll
-from metarl_lab.types import Seen, Spec
+from metarl_lab.types import Episodes, Seen, Spec
+
+
+class Sequences(NamedTuple):
+    """Trials as the recurrent network reads them: L = K H steps, B = T E trials, live steps first."""
+
+    x: Tensor  # (L, B, I) what was seen, encoded
+    action: Tensor  # (L, B) or (L, B, A)
+    reward: Tensor  # (L, B), 0 where not live
+    live: Tensor  # (L, B) bool
 
 
 class RecurrentActorCritic(nn.Module):
@@ -58,3 +69,27 @@ class RecurrentActorCritic(nn.Module):
         """The action distribution that a hidden state stands for."""
         out = self.policy(hidden)
         return Categorical(out) if self.discrete else DiagonalGaussian(out, self.log_std)
+
+
+def sequences(net: RecurrentActorCritic, episodes: Episodes) -> Sequences:
+    """Lay K episodes of a trial end to end, (L, B, ...), exactly as the network saw them while acting.
+
+    The last transition before step t is the previous *live* step's, also across episodes; steps after a termination
+    are moved behind the live ones, so that a plain unroll passes through the hidden states that acted.
+    """
+
+    def steps_first(y: Tensor) -> Tensor:  # (T, E, K, H, ...) -> (K H, T E, ...)
+        return y.movedim((2, 3), (0, 1)).flatten(0, 1).flatten(1, 2)
+
+    start = torch.zeros_like(episodes.mask)
+    start[..., 0] = True
+    fields = [steps_first(y) for y in (episodes.observation, episodes.action, episodes.reward, start, episodes.mask)]
+    live = fields[-1]
+    if not bool(live.all()):
+        order = torch.argsort((~live).to(torch.int8), dim=0, stable=True)
+        fields = [y.gather(0, order.reshape(order.shape + (1,) * (y.ndim - 2)).expand_as(y)) for y in fields]
+    observation, action, reward, start, live = fields
+    first_action, first_reward = (y.flatten(0, 1).unsqueeze(0) for y in episodes.before)
+    last_action, last_reward = torch.cat((first_action, action[:-1])), torch.cat((first_reward, reward[:-1]))
+    x = net.encode(Seen(observation, last_action, last_reward, start, 0))
+    return Sequences(x, action, reward, live)

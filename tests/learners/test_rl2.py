@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 import metarl_lab as ml
-from metarl_lab.learners.rl2 import RL2, RL2Config, Sequences, sequences
+from metarl_lab.learners.rl2 import RL2, RL2Config
+from metarl_lab.nets.recurrent import Sequences, sequences
 from metarl_lab.rollout import begin, collect
 from metarl_lab.tasks.base import TaskFamily
 from metarl_lab.types import Spec
