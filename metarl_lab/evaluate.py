@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metarl_lab.ops.allocator import keep_pages
 from metarl_lab.ops.statistics import mean_interval
 from metarl_lab.rollout import begin, collect, first_tensor, seeded_generator
 from metarl_lab.tasks.base import TaskFamily, Tasks, check_positive
@@ -70,6 +71,7 @@ def evaluate(
     -------
     Curve
     """
+    keep_pages()
     check_positive("evaluate", n_tasks=n_tasks, episodes=episodes, batches=batches)
     device = getattr(agent, "device", torch.device("cpu"))
     if tasks is None:
