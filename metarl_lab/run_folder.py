@@ -82,9 +82,10 @@ class RunFolder:
 
     def save(self, tensors: dict[str, Tensor], about: dict[str, Any]) -> Path:
         """Write a checkpoint; the rows that it counts on reach the disk first."""
-        if self._file is not None:
-            os.fsync(self._file.fileno())
         try:
+            if self._file is not None:
+                with full_disk_explained(self.path / "metrics.csv"):
+                    os.fsync(self._file.fileno())
             return write_checkpoint(self.path / "checkpoints", tensors, about, self.config["keep"])
         except OSError as error:
             there = list_checkpoints(self.path / "checkpoints")
