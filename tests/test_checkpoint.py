@@ -274,17 +274,3 @@ def test_nothing_in_the_package_can_unpickle() -> None:
                 assert (node.module or "").split(".")[0] not in banned, path
             elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
                 assert (node.value.id, node.attr) not in {("torch", "load"), ("np", "load"), ("torch", "save")}, path
-
-
-STORED = sorted((ROOT / "data" / "checkpoints").glob("*/"))
-
-
-@pytest.mark.parametrize("folder", STORED, ids=[p.name for p in STORED])
-def test_every_stored_agent_loads_and_its_command_parses(folder: Path) -> None:
-    _, _, card = ml.load(folder)
-    words = card["command"].split()
-    if words[:2] == ["metarl", "train"]:
-        from metarl_lab.cli import plan
-
-        made = plan(words[2:])
-        assert made.learner.name == card["learner"]["name"] and made.family.config == card["family"]["config"]

@@ -39,6 +39,19 @@ def test_the_same_seed_is_the_same_run_whatever_the_global_generator() -> None:
     assert not same(state_of(a.learner), state_of(other.learner))
 
 
+def test_every_iteration_has_tasks_of_its_own_and_none_is_a_test_task() -> None:
+    drawn: list[torch.Tensor] = []
+
+    class Watching(Remembering):
+        def sample(self, *arguments: Any) -> Any:
+            tasks = super().sample(*arguments)
+            drawn.append(tasks.mean)
+            return tasks
+
+    run_toy(4, sampler=Watching())
+    assert torch.unique(torch.cat(drawn).flatten()).numel() == 4 * 6 * 3
+
+
 def test_train_continues_from_the_weights_it_finds() -> None:
     learner = toy()
     learner.logits.data.fill_(7.0)
