@@ -47,6 +47,9 @@ class Recipe:
     """Score on the family's published tasks instead of drawn ones."""
 
 
+# The MAML authors' protocol and network; both learners act 40 episodes of 20 tasks per iteration.
+_NAVIGATION = "--family point_navigation --iterations 100 --learner.hidden 100 100 --learner.activation relu"
+
 RECIPES: dict[str, Recipe] = {
     "rl2-bernoulli_bandit-2x10": Recipe(
         "rl2 --family bernoulli_bandit --family.arms 2 --family.horizon 10 --iterations 500 "
@@ -67,10 +70,11 @@ RECIPES: dict[str, Recipe] = {
         5,
     ),
     "rl2-bernoulli_bandit-5x100": Recipe(
-        "rl2 --family bernoulli_bandit --family.arms 5 --family.horizon 100 --iterations 1000 "
-        "--learner.meta-batch 200 --learner.minibatches 16 --learner.decay-iterations 1000",
+        "rl2 --family bernoulli_bandit --family.arms 5 --family.horizon 100 --iterations 1200 "
+        "--learner.meta-batch 200 --learner.minibatches 16 --learner.decay-iterations 1200 "
+        "--learner.late-discount 1.0 --learner.late-lam 0.9",
         (0, 1, 2),
-        18,
+        15,
     ),
     "rl2-tabular_mdp": Recipe(
         "rl2 --family tabular_mdp --iterations 2000 --learner.meta-batch 200 --learner.minibatches 16 "
@@ -79,6 +83,12 @@ RECIPES: dict[str, Recipe] = {
         60,
         n_tasks=10_000,
         episodes=10,
+    ),
+    "maml-point_navigation": Recipe(
+        f"maml {_NAVIGATION}", (0, 1, 2), 4, n_tasks=40, episodes=40, batches=4, published_goals=True
+    ),
+    "finetune-point_navigation": Recipe(
+        f"finetune {_NAVIGATION}", (0, 1, 2), 3, n_tasks=40, episodes=40, batches=4, published_goals=True
     ),
 }
 

@@ -34,14 +34,16 @@ class RL2Config:
     discount: float = 0.99
     """Discount per step, over the whole trial."""
     lam: float = 0.3
-    """GAE's lambda at the start: 0 trusts the critic, 1 the returns. A small one gets learning off the ground."""
-    late_lam: float = 0.3
-    """GAE's lambda after ``decay_iterations``, approached linearly: a large one credits exploration in long trials."""
+    """GAE's lambda: 0 trusts the critic, 1 the returns. A small one gets learning off the ground."""
+    late_discount: float | None = None
+    """Where the discount has moved by ``decay_iterations``, linearly over their second half; None: it stays."""
+    late_lam: float | None = None
+    """The same for lambda. Larger late values credit exploration over long trials, once the critic is good."""
     learning_rate: float = 3e-3
     """Adam's step size at the start."""
     decay_iterations: int = 0
-    """Over this many iterations the learning rate falls linearly to a twentieth, and lambda moves to ``late_lam``;
-    0 keeps both as they are."""
+    """Over this many iterations the learning rate falls linearly to a twentieth, and ``late_discount`` and
+    ``late_lam`` are reached; 0 keeps all as they are."""
     epochs: int = 4
     """Passes over each batch of trials."""
     minibatches: int = 8
@@ -136,8 +138,7 @@ class RL2(MetaLearner):
         follows = torch.cat((batch.live[1:], torch.zeros_like(batch.live[:1])))
         next_value = torch.cat((value[1:], torch.zeros_like(value[:1])))
         ended = ~follows
-        lam = self.config.lam + self._progress() * (self.config.late_lam - self.config.lam)
-        advantage = gae(batch.reward, value, next_value, ended, ended, self.config.discount, lam)
+        advantage = gae(batch.reward, value, next_value, ended, ended, *self._horizon())
         target = advantage + value
         spread = target[batch.live].std().clamp_min(1e-3)
         # the first batch sets the scale, later ones move it slowly
@@ -161,6 +162,12 @@ class RL2(MetaLearner):
         loss = policy_loss + config.value_weight * value_loss - config.entropy * entropy
         kl = ((ratio - 1 - log_ratio) * live).sum() / count  # an unbiased, non-negative estimate
         return loss, torch.stack((loss, policy_loss, value_loss, entropy, kl)).detach()
+
+    def _horizon(self) -> tuple[float, float]:
+        """The discount and lambda of this iteration."""
+        c, late = self.config, max(2 * self._progress() - 1, 0.0)
+        ends = (c.discount if c.late_discount is None else c.late_discount, c.lam if c.late_lam is None else c.late_lam)
+        return c.discount + late * (ends[0] - c.discount), c.lam + late * (ends[1] - c.lam)
 
     def _progress(self) -> float:
         """How far the schedules have come, 0 to 1."""

@@ -94,7 +94,7 @@ def test_credit_crosses_episodes_and_stops_at_the_end_of_the_trial() -> None:
     learner, acted, _ = play()
     batch = sequences(learner.net, acted)
     value = torch.zeros_like(batch.reward)
-    learner.config = RL2Config(hidden=8, meta_batch=5, minibatches=1, lam=1.0, late_lam=1.0, discount=1.0)
+    learner.config = RL2Config(hidden=8, meta_batch=5, minibatches=1, lam=1.0, discount=1.0)
     _, target = learner._advantages(batch, value)
     # with lambda and discount 1 and no values, every live step is credited with all rewards that follow in its trial
     expected = batch.reward.flip(0).cumsum(0).flip(0)
@@ -122,3 +122,15 @@ def test_it_learns_a_two_armed_bandit() -> None:
     curve = ml.evaluate(learner, family, n_tasks=4000)
     assert curve.low[0] > 5.4
     assert curve.low[0] < 6.0218
+
+
+def test_schedules_start_in_the_second_half_and_arrive() -> None:
+    spec = Countdown().spec
+    config = RL2Config(meta_batch=8, decay_iterations=10, discount=0.9, late_discount=1.0, lam=0.2, late_lam=0.8)
+    learner = RL2(spec, config)
+    seen = []
+    for updates in (0, 5, 10, 20):
+        learner.updates.fill_(updates)
+        seen.append(learner._horizon())
+    np.testing.assert_allclose(seen, [(0.9, 0.2), (0.9, 0.2), (1.0, 0.8), (1.0, 0.8)])
+    assert RL2(spec, RL2Config(meta_batch=8, decay_iterations=10))._horizon() == (0.99, 0.3)
