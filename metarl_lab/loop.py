@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 from torch.nn.utils import get_total_norm
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from metarl_lab.checkpoint import gather, restore, versions
 from metarl_lab.interrupts import Interrupts
