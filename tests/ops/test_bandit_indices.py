@@ -33,6 +33,14 @@ def test_discounted_index_equals_published(discount: float) -> None:
         assert index[a - 1, b - 1] == pytest.approx(value, abs=5e-4), (a, b)
 
 
+def test_discounted_index_by_hand() -> None:
+    """Discount 4/5, everything known after one observation: an arm worth 2/3 then pays 5 (2/3 - x) in all.
+
+    1/2 - x + 4/5 1/2 5 (2/3 - x) = 0  =>  x = (1/2 + 4/3) / 3 = 11/18.
+    """
+    assert discounted_gittins(0.8, 0, tail=1)[0, 0] == pytest.approx(11 / 18, abs=1e-9)
+
+
 def test_finite_index_by_hand() -> None:
     """One pull left: the mean. Two left on Beta(1, 1), indifference at x in (1/3, 2/3):
 
