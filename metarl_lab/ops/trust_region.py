@@ -10,7 +10,7 @@ from torch import Tensor
 Product = Callable[[Tensor], Tensor]
 
 
-def conjugate_gradient(product: Product, b: Tensor, iterations: int = 10) -> Tensor:
+def conjugate_gradient(product: Product, b: Tensor, iterations: int = 10) -> tuple[Tensor, Tensor]:
     """x with A x = b, A symmetric positive definite (Hestenes & Stiefel 1952), after at most ``iterations`` steps.
 
     Parameters
@@ -21,6 +21,11 @@ def conjugate_gradient(product: Product, b: Tensor, iterations: int = 10) -> Ten
         Leading axes are separate systems, solved side by side. A system whose residual has vanished stays where it is.
 
     Nothing is read back from the device inside the loop.
+
+    Returns
+    -------
+    x, residual
+        ``residual`` is b - A x.
     """
     x, r, p = torch.zeros_like(b), b.clone(), b.clone()
     rr = (r * r).sum(-1, keepdim=True)
@@ -35,13 +40,13 @@ def conjugate_gradient(product: Product, b: Tensor, iterations: int = 10) -> Ten
         new = (r * r).sum(-1, keepdim=True)
         p = torch.where(go, r + new / torch.where(go, rr, 1) * p, p)
         rr = torch.where(go, new, rr)
-    return x
+    return x, r
 
 
 def trust_region_step(product: Product, gradient: Tensor, bound: float, iterations: int = 10) -> Tensor:
     """argmax g's with s' A s / 2 <= bound: s = sqrt(2 bound / g' A^-1 g) A^-1 g (Schulman et al. 2015, app. C)."""
-    direction = conjugate_gradient(product, gradient, iterations)
-    length = (direction * product(direction)).sum(-1, keepdim=True).clamp_min(torch.finfo(gradient.dtype).tiny)
+    direction, residual = conjugate_gradient(product, gradient, iterations)
+    length = (direction * (gradient - residual)).sum(-1, keepdim=True).clamp_min(torch.finfo(gradient.dtype).tiny)
     return direction * (2 * bound / length).sqrt()
 
 

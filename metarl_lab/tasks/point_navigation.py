@@ -72,7 +72,7 @@ class PointNavigation(TaskFamily):
         cos, sin = (side == 0).float() - (side == 2).float(), (side == 1).float() - (side == 3).float()
         return NavigationTasks(self.half_width * torch.stack((cos * x - sin * y, sin * x + cos * y), 1))
 
-    def published_goals(self, device: torch.device | str = "cpu") -> NavigationTasks:
+    def published_tasks(self, device: torch.device | str = "cpu") -> NavigationTasks:
         """The 40 test goals of the authors' figures: ``RandomState(1).uniform(-.5, .5, (40, 2))``, on ``device``.
 
         On them, staying at the origin returns -40.08 and perfect play -0.54.

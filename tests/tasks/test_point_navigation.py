@@ -23,8 +23,8 @@ def act_out(family: PointNavigation, goal: tuple[float, float], moves: list[tupl
     return out
 
 
-def test_published_goals_and_exact_returns():
-    goals = FAMILY.published_goals()
+def test_published_tasks_and_exact_returns():
+    goals = FAMILY.published_tasks()
     np.testing.assert_allclose(goals.goal[0], [-0.082978, 0.220324], atol=1e-6)  # what NumPy draws from seed 1
     assert goals.goal.shape == (40, 2)
     staying = FAMILY.horizon * goals.goal.norm(dim=1).mean()
