@@ -1,0 +1,515 @@
+# %% [markdown]
+# # 03 Objectives: what exactly is maximised, over which tasks
+#
+# **Reading time:** 40 min. **Run time:** 10 s.
+#
+# ## What you will be able to do
+# - compute the return of a policy over a task distribution **exactly**, with no sampling;
+# - tell the multi-task objective from the meta-objective, and show that their best policies differ;
+# - spot a wrong sign, a missing adaptation, and a score that is too good;
+# - say which interval covers the number you claim.
+#
+# ## The question
+# "Maximise the expected return" hides four choices: *whose* return, *before or after* adaptation, over *which* tasks,
+# and *how* it was measured. What changes when each is changed?
+
+# %%
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy import stats
+from tqdm import tqdm
+
+from metarl_lab.ops.planning import policy_evaluation
+from metarl_lab.ops.statistics import mean_interval
+from metarl_lab.plots.base import figure_with_alt
+from metarl_lab.plots.objectives import optimism_lines
+from metarl_lab.teach import announce, check, hint, quiz, solution, speed
+from metarl_lab.widgets.objectives import landscape_explorer, trial_explorer
+
+torch.set_default_dtype(torch.float64)
+pd.options.display.float_format = "{:.2f}".format
+SPEED = speed()  # nothing is trained here: all three speeds do the same
+announce(SPEED, {"peek": 10, "quick": 10, "full": 10})
+
+# %% [markdown]
+# ## 1. One task, one number
+# **The two-door maze.** At the junction you take a snack (0.5 points, the episode ends) or enter the tunnel. The
+# tunnel forks: behind one door is the prize (+1), behind the other a shock (-1). Which door is which is the hidden
+# *task*: world L or world R. A task with known probabilities like this is a *tabular MDP*.
+#
+# The policy has two parameters: $\theta_0$, the preference for the tunnel, and $\theta_1$, the preference for the
+# right door. A preference $x$ means probability $\sigma(x)=1/(1+e^{-x})$.
+#
+# **Predict:** at $\theta=(0,0)$, all coins fair, what is the mean return?
+#
+# The *return* (累积奖励) of a task is the expected sum of rewards. Work backwards from the end of the episode:
+#
+# $$V_h(s)=\sum_a \pi_\theta(a|s)\Big[R(s,a)+\gamma\sum_{s'}P(s'|s,a)\,V_{h+1}(s')\Big],\quad
+# J_\text{task}(\theta)=V_0(s_0)$$
+
+# %%
+SNACK, HORIZON = 0.5, 2  # points, steps
+
+
+def maze(prize=1.0):
+    """Worlds L and R: transition (T, S, A, S), reward (T, S, A); states: junction, fork, end."""
+    transition = torch.zeros(2, 3, 2, 3)
+    transition[..., 2] = 1.0  # every action leads to the end ...
+    transition[:, 0, 1] = torch.tensor([0.0, 1.0, 0.0])  # ... but the tunnel leads to the fork
+    reward = torch.zeros(2, 3, 2)
+    reward[:, 0, 0] = SNACK
+    reward[:, 1] = prize * torch.tensor([[1.0, -1.0], [-1.0, 1.0]])  # world L, world R: left, right
+    return transition, reward
+
+
+def policy(theta):  # (..., 2) -> (..., S, A); at the end nothing matters
+    p = torch.cat([torch.sigmoid(theta), torch.full_like(theta[..., :1], 0.5)], -1)
+    return torch.stack([1 - p, p], -1)
+
+
+# %%
+def exact_return(theta, tasks, discount=1.0):  # theta (N, T, 2): N candidates, a policy for each task -> (N, T)
+    transition, reward = tasks
+    pi = policy(theta)  # (N, T, S, A)
+    value = torch.zeros(pi.shape[:-1])  # (N, T, S), nothing to come after the last step
+    for _ in range(HORIZON):
+        q = reward + discount * torch.einsum("tsaz,ntz->ntsa", transition, value)
+        value = (pi * q).sum(-1)
+    return value[..., 0]
+
+
+worlds = maze()
+fair = torch.zeros(1, 2, 2)
+print("return in worlds L and R:", exact_return(fair, worlds)[0].tolist())
+package = policy_evaluation(*worlds, policy(fair)[0].expand(HORIZON, -1, -1, -1))[1][0, :, 0]
+print("the package's policy_evaluation agrees:", torch.allclose(package, exact_return(fair, worlds)[0]))
+
+# %% [markdown]
+# Half the time the snack, else a fair gamble: 0.25. Every number below is exact in this sense. **Limit:** it needs
+# $P$ and $R$; with a real robot we must sample (chapter 04).
+#
+# > **What the document says, and what is true: $\tau$.** Document 000 (4.1) writes $J(\theta)=\mathbb E_{\tau\sim
+# > p(\tau)}[R(\tau)]$ with $\tau$ a *task* (任务); 004 (4.1) writes the same $\tau$ for a *trajectory* (轨迹); 002
+# > (4.1) uses $T_i$ for a task *and* for its length. There are two expectations, and a formula with one letter loses
+# > one. We write $J(\theta)=\mathbb E_{\text{task}\sim p}\,\mathbb
+# > E_{\text{trajectory}\sim\pi_\theta,\,\text{task}}[R]$.
+
+# %%
+tunnel, right = 0.9, 0.8  # probabilities of entering, and of the right door
+path = {"snack": 1 - tunnel, "tunnel, left": tunnel * (1 - right), "tunnel, right": tunnel * right}
+pays = {"L": {"snack": SNACK, "tunnel, left": 1, "tunnel, right": -1}}
+pays["R"] = {"snack": SNACK, "tunnel, left": -1, "tunnel, right": 1}
+inner = {task: sum(path[way] * pays[task][way] for way in path) for task in pays}  # over trajectories
+theta = torch.logit(torch.tensor([tunnel, right])).expand(1, 2, 2)
+print("over trajectories, in each task:", {task: round(value, 2) for task, value in inner.items()})
+print("over tasks too:", round(sum(inner.values()) / 2, 2))
+print("backward induction gives the same:", np.allclose(list(inner.values()), exact_return(theta, worlds)[0]))
+
+# %% [markdown]
+# ## 2. Before or after adaptation: two objectives
+# An adaptation rule $U$ takes the shared parameters and one task, and returns that task's own parameters. Ours is
+# gradient ascent (梯度上升) on the task's exact return:
+#
+# $$\begin{aligned}
+# \text{multi-task:}\quad & J(\theta)=\mathbb E_{\text{task}}\big[J_\text{task}(\theta)\big]\\
+# \text{meta:}\quad & J^\text{meta}(\theta)=\mathbb E_{\text{task}}\big[J_\text{task}(U_\text{task}(\theta))\big],\qquad
+# U_\text{task}(\theta)=\theta+\alpha\nabla J_\text{task}(\theta)
+# \end{aligned}$$
+#
+# **Predict:** the worlds are equally likely. Which $\theta$ is best if you may not adapt? Which, if one step of size
+# $\alpha=5$ is coming?
+
+
+# %%
+def adapt(theta, tasks, alpha, steps=1):  # (N, T, 2) -> (N, T, 2); autograd can differentiate through it
+    for _ in range(steps):
+        gradient = torch.autograd.grad(exact_return(theta, tasks).sum(), theta, create_graph=True)[0]
+        theta = theta + alpha * gradient
+    return theta
+
+
+def returns(theta, tasks, alpha=5.0, steps=0):  # shared theta (N, 2) -> returns (N, T) after `steps`
+    own = theta[:, None].repeat(1, 2, 1).requires_grad_()
+    return exact_return(adapt(own, tasks, alpha, steps), tasks).detach()
+
+
+SIDE = torch.arange(-10, 11) * 0.4  # preferences from -4 (probability 0.02) to 4 (0.98)
+GRID = torch.cartesian_prod(SIDE, SIDE)  # (441, 2) candidates
+
+
+def best(score):  # ties go to the candidate nearest to (0, 0)
+    return int((score - 1e-6 * GRID.square().sum(-1)).argmax())
+
+
+# %%
+shared, ready = (GRID[best(returns(GRID, worlds, steps=n).mean(-1))] for n in (0, 1))
+starts = {"random play": torch.zeros(2), "best shared policy": shared, "best initialisation": ready}
+table = pd.DataFrame({"theta": [str(tuple(start.tolist())) for start in starts.values()]}, index=list(starts))
+for n in (0, 1, 5, 100):
+    table[f"{n} steps"] = returns(torch.stack(list(starts.values())), worlds, steps=n).mean(-1)
+print(table)
+print("oracle (task known):", max(SNACK, 1.0))
+
+# %% [markdown]
+# The best shared policy takes the snack: 0.49. In its $\nabla J_\text{task}$ everything about the doors is multiplied
+# by the probability of seeing them, 0.02, so 100 steps later it is still at 0.51. The best initialisation enters the
+# tunnel and stands undecided at the fork: 0.01 before, **0.84 after one step**. Each loses, on the other's objective,
+# to random play. **Limit:** these are optima inside a box; the supremum of a softmax lies at infinity.
+#
+# > **What the document says, and what is true: where is the adaptation?** 000 (4.1) states the objective of meta-RL
+# > as $J(\theta)$: no $U$ in it. 004 (4.2) writes $J(\phi)$ with policy parameters $\theta(\phi)$ that the
+# > meta-policy (元策略) generates, but they do not depend on the task. As written, both are the multi-task objective,
+# > and no $\phi$ can beat 0.49. With $\theta(\phi,\text{task})$ the formula is right: it is $J^\text{meta}$, with $U$
+# > for $\theta$.
+
+# %%
+print("best value of J(phi) as written:", round(returns(GRID, worlds).mean(-1).max().item(), 2))
+print("with theta(phi, task):", round(returns(GRID, worlds, steps=1).mean(-1).max().item(), 2))
+
+# %% [markdown]
+# ### The landscape
+# **Predict:** make the step small, or the worlds alike (`spread`: what the prize door pays, and the shock costs).
+# When does it stop being worth while to prepare?
+
+# %%
+spreads, alphas, most = [0.0, 0.25, 0.5, 0.75, 1.0, 1.25], range(1, 11), 5
+mazes = [torch.cat(parts) for parts in zip(*map(maze, spreads), strict=True)]  # 12 tasks: 6 spreads x 2 worlds
+landscape = {}
+for alpha in tqdm(alphas):
+    own = GRID[:, None].repeat(1, 12, 1)
+    for n in range(most + 1):
+        mean = exact_return(own, mazes).detach().reshape(21, 21, 6, 2).mean(-1)
+        landscape |= {(spread, alpha, n): mean[:, :, i].numpy() for i, spread in enumerate(spreads)}
+        own = adapt(own.requires_grad_(), mazes, alpha).detach()
+landscape_explorer(SIDE.numpy(), landscape, best).show()
+
+# %% [markdown]
+# Left is $J$, right is $J^\text{meta}$: the star is each one's best point, the ring the other's. Up to spread 0.5
+# both stars sit at the snack: adapting cannot beat it. Beyond, the right star jumps into the tunnel as soon as the
+# steps suffice. **Limit:** here $U$ sees exact gradients; with few, noisy episodes the jump comes later.
+
+# %%
+quiz("03.a")
+
+# %% [markdown]
+# ## 3. Ascent or descent
+# Optimisers such as Adam *minimise*. A return is to be maximised, so either add its gradient, or minimise a loss
+# $L=-J$. Never both, never neither.
+#
+# > **What the document says, and what is true: the sign.** 000 (4.2) updates $\theta_{t+1}=\theta_t-\alpha\nabla
+# > J(\theta_t)$: gradient *descent* (梯度下降) on the return. 002 (4.1) defines the loss (损失函数) as *minus* the
+# > return, then takes its arg *max*. 001 (4) trains both policies by cross-entropy against labels: no reward appears
+# > in its code. It computes an inner gradient and then overwrites it (and uses `logits` that it never defines). We
+# > run all of them from $\theta=(0,0)$.
+
+
+# %%
+def j_after(theta, steps):  # scalar, differentiable: mean return after `steps` of adaptation
+    own = theta.expand(1, 2, 2)
+    return exact_return(adapt(own, worlds, 5.0, steps), worlds).mean()
+
+
+def climb(objective, sign=+1, iterations=100):
+    theta = torch.zeros(2, requires_grad=True)
+    for _ in range(iterations):
+        gradient = torch.autograd.grad(objective(theta), theta)[0]
+        theta = (theta + sign * gradient).detach().requires_grad_()
+    return theta
+
+
+# %%
+labels = torch.tensor([1.0, 1.0])  # "enter, go right", from somebody's data set
+cross_entropy = torch.nn.functional.binary_cross_entropy_with_logits
+runs = {
+    "start": torch.zeros(2, requires_grad=True),
+    "ascend J": climb(lambda theta: j_after(theta, 0)),
+    "descend J (000)": climb(lambda theta: j_after(theta, 0), sign=-1),
+    "arg max of L = -J (002)": climb(lambda theta: -j_after(theta, 0)),
+    "cross-entropy on labels (001)": climb(lambda theta: cross_entropy(theta, labels), sign=-1),
+    "ascend J after one step": climb(lambda theta: j_after(theta, 1)),
+    "descend J after one step": climb(lambda theta: j_after(theta, 1), sign=-1),
+}
+rows = {name: [j_after(theta, n).item() for n in (0, 1)] for name, theta in runs.items()}
+print(pd.DataFrame(rows, index=["before adapting", "after one step"]).T.round(2))
+
+# %% [markdown]
+# Left column: both sign errors fall from 0.25 to 0.01, and are the same error. Cross-entropy copies its labels and
+# earns 0.01. Right column: 0.83 after *descending*? Luck: in this maze the worst shared policy stands undecided at
+# the fork. Descending the meta-objective has no such luck: 0.52 falls to 0.46. So check that what you ascend rises.
+# **Limit:** imitation is sound when each label is a good action for its own task: distillation (chapter 15).
+#
+# ## 4. The return of a whole trial
+# RL2 has no gradient inside: it acts for a *trial* of $K$ episodes in one world and remembers. Its objective can
+# weigh the episodes, and pass credit $c$ from each episode to the ones before it:
+#
+# $$J^\text{trial}=\mathbb E_\text{task}\Big[\sum_{k=1}^{K} c^{\,k-1}\,w_k\,R_k\Big]$$
+#
+# All $w_k=1$ is the *trial* objective, $w_K=1$ and the rest 0 is the *final-episode* objective, and $c=0$ cuts credit
+# at episode ends. Two beliefs suffice, "door unknown" and "door known", so backward induction again gives the best
+# plan.
+#
+# **Predict:** which of these agents opens a door in episode 1? And if the shock costs 10?
+
+
+# %%
+def best_plan(weights, credit=1.0, shock=1.0):  # -> expected return of each episode under the best plan, (K,)
+    known = unknown = 0.0
+    look_first = []
+    for w in reversed(weights):
+        look = w * (1 - shock) / 2 + credit * known  # open either door: from then on it is known
+        stay = w * SNACK + credit * unknown
+        look_first.insert(0, look >= stay)
+        known, unknown = w + credit * known, max(look, stay)
+    k = look_first.index(True) if True in look_first else len(weights)
+    return [*[SNACK] * k, (1 - shock) / 2, *[1.0] * len(weights)][: len(weights)]
+
+
+K = 5
+settings = {"trial": ([1] * K, 1), "no credit across": ([1] * K, 0), "final episode": ([0] * (K - 1) + [1], 1)}
+rows = {(f, s): best_plan(w, c, s) for s in (1, 10) for f, (w, c) in settings.items()}
+plans = pd.DataFrame(rows, index=[f"ep. {k + 1}" for k in range(K)]).T.rename_axis(["objective", "shock"])
+print(plans.assign(total=plans.sum(axis=1)))
+
+# %% [markdown]
+# Exploration pays in *later* episodes, so an agent whose credit stops at the episode's end never explores: total 2.5,
+# not 4. The final-episode objective explores at any price: with the shock at 10 it accepts a total of -0.5 where
+# staying gives 2.5. Use it only where trying is free. **Limit:** two beliefs were enough here; usually they are many
+# (chapter 09).
+#
+# Credit is a *discount* (折扣), and a discount is part of the objective: try it.
+
+# %%
+trial_explorer(best_plan).show()
+
+# %%
+for c in (1.0, 0.9, 0.6, 0.5):
+    enough = next((n for n in range(1, 41) if best_plan([1] * n, c)[0] != SNACK), "none up to 40")
+    print(f"credit {c}: shortest trial that explores, in episodes: {enough}")
+knows = torch.tensor([[[30.0, -30.0], [30.0, 30.0]]])  # enter; left in world L, right in world R
+for gamma in (1.0, 0.6, 0.4):
+    print(
+        f"discount {gamma}: a known prize is worth {exact_return(knows, worlds, gamma).mean():.2f}, the snack {SNACK}"
+    )
+
+# %% [markdown]
+# At $c=0.5$ no trial is long enough. Likewise per step: the prize comes one step after the snack, so with
+# $\gamma=0.4$ even an agent that knows the door should take the snack.
+#
+# ## 5. Over which tasks
+# The documents' "all tasks" is a distribution $p$ that *you* choose. Suppose meta-training meets world L nine times
+# in ten, and the real world turns out the other way round (*out of distribution*). Besides the mean there is the
+# **CVaR** at level $q$: the mean over the worst fraction $q$ of tasks; as $q\to0$ it is the worst case.
+#
+# **Predict:** what does the best mean cost in the rare world?
+
+# %%
+p = torch.tensor([0.9, 0.1])
+
+
+def cvar(returns, level):  # (N, T) -> (N,): mean over the worst `level` of the probability
+    worst_first, order = returns.sort(-1)
+    mass = p[order].cumsum(-1).clamp(max=level)
+    mass = torch.diff(mass, prepend=torch.zeros(len(returns), 1))
+    return (worst_first * mass).sum(-1) / level
+
+
+rows = {}
+for when, n in (("before", 0), ("after one step", 1)):
+    J = returns(GRID, worlds, steps=n)
+    for name, score in {"mean": J @ p, "CVaR 0.5": cvar(J, 0.5), "CVaR 0.2": cvar(J, 0.2), "worst": J.amin(-1)}.items():
+        i = best(score)
+        rows[when, name] = [J[i] @ p, J[i].min(), J[i] @ p.flip(0)]
+print(pd.DataFrame(rows, index=["p as trained", "worst task", "p reversed"]).T.astype(float))
+
+# %% [markdown]
+# Without adaptation the mean (and CVaR 0.5) bets on world L: 0.77 as trained, -0.75 reversed; CVaR 0.2 takes the
+# snack. With one step, caution costs 0.02 as trained and wins 0.08 when reversed. That is robustness (鲁棒性) bought
+# by choosing the objective. **Limit:** the worst case is only over worlds you thought of.
+#
+# ### The score that is too good
+# Usually $p$ is known through $n$ sampled training tasks only. **Predict:** with $n=2$, how far is the score on those
+# tasks from that on new ones? With $k$ of the $n$ in world L, the learner maximises the mean over *them*; the
+# binomial distribution then gives both expected scores exactly.
+
+
+# %%
+def train_and_held_out(J, n):  # J (N, T): returns of all candidates
+    scores = np.zeros(2)
+    for k in range(n + 1):
+        seen = torch.tensor([k / n, 1 - k / n])  # fractions of worlds L and R among the training tasks
+        i = best(J @ seen)
+        scores += stats.binom.pmf(k, n, 0.5) * np.array([J[i] @ seen, J[i].mean()])
+    return scores
+
+
+sizes = [1, 2, 4, 8, 16, 32]
+optimism = {n: np.array([train_and_held_out(returns(GRID, worlds, steps=n), m) for m in sizes]) for n in (0, 1)}
+columns = pd.MultiIndex.from_product([["no adaptation", "one step"], ["training tasks", "held out"]])
+curves = pd.DataFrame(np.hstack([optimism[0], optimism[1]]), index=sizes, columns=columns)
+print(curves)
+figure_with_alt(
+    optimism_lines(curves, {"oracle": 1.0, "always snack": SNACK, "random play": 0.25}),
+    "Score against number of training tasks: on training tasks too high at first, on held-out tasks too low; they meet",
+)
+
+# %% [markdown]
+# With two training tasks and one inner step: 0.90 on them, 0.43 on held-out tasks. Only held-out scores speak of
+# generalisation (泛化能力); [one public RL2
+# baseline](https://github.com/corl-team/xland-minigrid/blob/719846cf21562f921141ed8d9ef92a2ddc7ecd3d/training/train_meta_task.py)
+# draws its evaluation tasks from its training set (a large one, so its gap may be small). **Limit:** two worlds; a
+# richer family needs far more tasks.
+#
+# ## 6. How sure are you?
+# A score varies with the *training seed* and with the *test tasks*. Suppose standard deviations of 0.1 and 0.3
+# points, and 250 evaluations. A 95% interval should **cover** the true mean in 95% of studies. **Predict:** how often
+# does each do so?
+
+# %%
+rng = np.random.default_rng(0)
+
+
+def coverage(seeds, tasks, over, same_tasks=False, studies=10_000):
+    seed_effect = 0.1 * rng.standard_normal((studies, seeds, 1))
+    task_effect = 0.3 * rng.standard_normal((studies, 1 if same_tasks else seeds, tasks))
+    score = seed_effect + task_effect  # the true mean is 0
+    units = score.reshape(studies, -1) if over == "all" else score.mean(2)
+    _, low, high = mean_interval(units.T)  # mean -+ t s / sqrt(n)
+    return ((low < 0) & (0 < high)).mean()
+
+
+for name, covered in {
+    "1 seed, 250 tasks; interval over tasks": coverage(1, 250, "all"),
+    "5 seeds x 50 tasks; 250 values pooled": coverage(5, 50, "all"),
+    "5 seeds, the same 50 tasks; over seeds": coverage(5, 50, "seeds", same_tasks=True),
+    "5 seeds, fresh 50 tasks each; over seeds": coverage(5, 50, "seeds"),
+}.items():
+    print(f"{name:42} covers {100 * covered:.0f}%")
+
+# %% [markdown]
+# One seed with many tasks gives a narrow interval around *that agent's* score. `ml.evaluate` gives exactly that
+# interval: right for a stored agent, wrong for an algorithm. For an algorithm, average over tasks first, then take
+# the interval over seeds.
+#
+# **Limit:** the $t$ interval trusts bell-shaped seeds. Ours are not: with 4 training tasks, one learner in eight has
+# seen one world only, and fails.
+
+# %%
+J = returns(GRID, worlds, steps=1)
+kinds = np.array([J[best(J @ torch.tensor([k / 4, 1 - k / 4]))].mean().item() for k in range(5)])  # k of 4 in world L
+chance = stats.binom.pmf(np.arange(5), 4, 0.5)
+studies = np.array(list(product(range(5), repeat=5))).T  # (5 seeds, 3125 possible studies)
+_, low, high = mean_interval(kinds[studies])
+covers = (low <= chance @ kinds) & (chance @ kinds <= high)
+print("held-out score of each kind:", kinds.round(2), "true mean:", round(chance @ kinds, 2))
+print(f"5 seeds, t interval: covers {100 * (chance[studies].prod(0) * covers).sum():.0f}%")
+
+# %% [markdown]
+# Half of all studies meet no failure, and report a narrow interval above 0.8. Show every seed.
+#
+# ## Break it
+# Three programs claim to return $\nabla J^\text{meta}$. One is right; one copies a bug that a well-known library
+# shipped; one is an approximation that should have said so. Finite differences of the exact objectives do not lie.
+
+
+# %%
+def program_a(theta, steps=1):
+    history = [theta.expand(1, 2, 2)]
+    for _ in range(steps):
+        history.append(adapt(history[-1], worlds, 5.0))
+    outer = exact_return(history[steps - 1], worlds).mean()
+    return torch.autograd.grad(outer, theta)[0]
+
+
+def program_b(theta, steps=1):
+    own = adapt(theta.expand(1, 2, 2), worlds, 5.0, steps)
+    return torch.autograd.grad(exact_return(own, worlds).mean(), theta)[0]
+
+
+def program_c(theta, steps=1):
+    own = adapt(theta.expand(1, 2, 2), worlds, 5.0, steps).detach().requires_grad_()
+    return torch.autograd.grad(exact_return(own, worlds).mean(), own)[0].sum((0, 1))
+
+
+# %%
+theta, tiny = torch.tensor([0.5, 1.0], requires_grad=True), 1e-5
+rows = {name: f(theta).tolist() for name, f in {"A": program_a, "B": program_b, "C": program_c}.items()}
+for n in (0, 1):
+    pairs = [(j_after(theta + e, n) - j_after(theta - e, n)) / (2 * tiny) for e in tiny * torch.eye(2)]
+    rows[f"finite differences, {n} steps"] = [x.item() for x in pairs]
+print(pd.DataFrame(rows, index=["d/d theta_0", "d/d theta_1"]).T.round(2) + 0.0)  # + 0.0: no minus zero
+
+# %%
+quiz("03.b")
+
+# %% [markdown]
+# ## Exercises
+# **03.1** The exact return of one policy on one MDP: `exact_j(transition, reward, policy, horizon)` with shapes (S,
+# A, S), (S, A), (S, A), starting in state 0.
+
+
+# %%
+def exact_j(transition, reward, policy, horizon): ...
+
+
+check("03.1", exact_j)
+
+# %%
+hint("03.1")
+
+# %% [markdown]
+# **03.2** `meta_objective(theta, tasks, alpha)`: `tasks` is a list of pairs of functions `(value, gradient)`, one
+# pair a task; return the mean return after one inner step.
+
+
+# %%
+def meta_objective(theta, tasks, alpha): ...
+
+
+check("03.2", meta_objective)
+
+# %% [markdown]
+# **03.3** `outer_loss(before, after)`: returns of each task (T,) before and after adaptation; give the number that
+# Adam shall *minimise*.
+
+
+# %%
+def outer_loss(before, after): ...
+
+
+check("03.3", outer_loss)
+
+# %% [markdown]
+# **03.4** `seed_interval(scores)`: scores (5 seeds, tasks), fresh tasks for each seed; return `(low, high)` of the
+# 95% interval for the *algorithm's* mean. The $t$ quantile for 5 values is 2.776.
+
+
+# %%
+def seed_interval(scores): ...
+
+
+check("03.4", seed_interval)
+
+# %%
+solution("03.4")
+
+# %% [markdown]
+# ## Summary
+# - Two expectations, over tasks and over trajectories; in a tabular MDP both are computed exactly.
+# - The best shared policy and the best initialisation can each be useless for the other's objective (0.49 and 0.84
+#   after one step).
+# - A return is ascended, or its negative descended.
+# - A trial's objective decides whether exploration is paid for; the final-episode one does not ask what it cost.
+# - Choose $p$, mean or CVaR, and discount on purpose; score on held-out tasks; take intervals over seeds.
+#
+# ## What to read
+# - Finn, Abbeel, Levine 2017, [MAML](https://arxiv.org/abs/1703.03400): $J^\text{meta}$ with one gradient step.
+# - Duan et al. 2016, [RL2](https://arxiv.org/abs/1611.02779): the return of the whole trial.
+# - Stadie et al. 2018, [E-MAML](https://arxiv.org/abs/1803.01118): credit for exploring before adaptation.
+# - Agarwal et al. 2021, [Statistical precipice](https://arxiv.org/abs/2108.13264): few seeds, honest intervals.
+# - [ray 13835](https://github.com/ray-project/ray/pull/13835): the change in *Break it*.
+#
+# ## What comes next
+# Chapter 04 drops the exact gradient: policy gradients and values, estimated from samples.
