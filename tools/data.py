@@ -70,8 +70,8 @@ RECIPES: dict[str, Recipe] = {
         5,
     ),
     "rl2-bernoulli_bandit-5x100": Recipe(
-        "rl2 --family bernoulli_bandit --family.arms 5 --family.horizon 100 --iterations 1200 "
-        "--learner.meta-batch 200 --learner.minibatches 16 --learner.decay-iterations 1200 "
+        "rl2 --family bernoulli_bandit --family.arms 5 --family.horizon 100 --iterations 800 "
+        "--learner.meta-batch 200 --learner.minibatches 16 --learner.decay-iterations 800 "
         "--learner.late-discount 1.0 --learner.late-lam 0.9",
         (0, 1, 2),
         15,
