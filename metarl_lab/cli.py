@@ -6,7 +6,6 @@ The learner and the family are chosen by name first; then their own fields becom
 
 from __future__ import annotations
 
-import importlib
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from typing import Annotated, Any, NamedTuple
 import tyro
 
 from metarl_lab.arguments import asks_for_help, parse, take_first, take_option
+from metarl_lab.bench import main as run_bench
 from metarl_lab.catalog import entries, lookup, make_learner
 from metarl_lab.learners.base import MetaLearner
 from metarl_lab.loop import Run
@@ -187,11 +187,6 @@ def run_list(arguments: list[str]) -> int:
             source = getattr(thing, "source", "")
             print(f"  {name:20} {summary}" + (f"\n  {'':20} source: {source}" if source else ""))
     return 0
-
-
-def run_bench(arguments: list[str]) -> int:
-    """`metarl bench`."""
-    return importlib.import_module("metarl_lab.bench").main(arguments) or 0
 
 
 if __name__ == "__main__":
