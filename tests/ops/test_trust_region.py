@@ -1,0 +1,151 @@
+"""Conjugate gradients, the curvature of the adapted policies, and the outer steps made of them."""
+
+from __future__ import annotations
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+
+from metarl_lab.nets.mlp import MLPPolicy
+from metarl_lab.ops.baseline import Samples
+from metarl_lab.ops.inner_step import expand, inner_steps
+from metarl_lab.ops.meta_curvature import meta_curvature
+from metarl_lab.ops.outer_step import Adaptation, check_outer, gradient_update, outer_objective, trust_region_update
+from metarl_lab.ops.surrogates import SURROGATES, naive
+from metarl_lab.ops.trust_region import conjugate_gradient, flatten, line_search, trust_region_step, unflatten
+from metarl_lab.types import Spec
+
+T, N, H = 3, 4, 5
+PLANE = gym.spaces.Box(-np.inf, np.inf, (2,), np.float32)
+SPECS = {
+    "box": Spec(PLANE, gym.spaces.Box(-1, 1, (2,), np.float32), H),
+    "discrete": Spec(PLANE, gym.spaces.Discrete(3), H),
+}
+
+
+def policy_of(kind: str) -> MLPPolicy:
+    torch.manual_seed(0)
+    return MLPPolicy(SPECS[kind], (3,)).double()
+
+
+def samples_of(seed: int, kind: str) -> Samples:
+    """Standard-normal states, actions and advantages, a fifth of the steps masked."""
+    torch.manual_seed(seed)
+    action = torch.randn(T, N * H, 2, dtype=torch.float64) if kind == "box" else torch.randint(0, 3, (T, N * H))
+    mask = (torch.rand(T, N, H) < 0.8).double()
+    advantage = torch.randn(T, N, H).double() * mask
+    observation, ones = torch.randn(T, N * H, 2, dtype=torch.float64), torch.ones(T, dtype=torch.float64)
+    return Samples(observation, action, advantage, mask, ones, ones)
+
+
+def test_conjugate_gradient_solves_systems_side_by_side():
+    torch.manual_seed(0)
+    a = torch.randn(3, 6, 6, dtype=torch.float64)
+    a = a @ a.mT + 0.5 * torch.eye(6)
+    b = torch.randn(3, 6, dtype=torch.float64)
+    b[2] = 0  # solved before it starts
+    x, residual = conjugate_gradient(lambda v: (a @ v.unsqueeze(-1)).squeeze(-1), b, 30)
+    torch.testing.assert_close(x, torch.linalg.solve(a, b))
+    assert residual.abs().max() < 1e-8
+    early, left = conjugate_gradient(lambda v: (a @ v.unsqueeze(-1)).squeeze(-1), b, 2)
+    torch.testing.assert_close(left, b - (a @ early.unsqueeze(-1)).squeeze(-1))
+
+
+@pytest.mark.parametrize("iterations", [2, 30])
+def test_trust_region_step_reaches_the_bound_exactly(iterations):
+    torch.manual_seed(0)
+    a = torch.randn(6, 6, dtype=torch.float64)
+    a, g = a @ a.mT + 0.5 * torch.eye(6), torch.randn(6, dtype=torch.float64)
+    step = trust_region_step(lambda v: a @ v, g, 0.01, iterations)
+    assert (step @ a @ step / 2).item() == pytest.approx(0.01)
+    assert g @ step > 0
+
+
+def test_line_search_takes_the_first_fraction_that_gains_inside_the_bound():
+    def evaluate(fraction):  # gains below 0.7, inside the bound below 0.5
+        return torch.tensor(1.0 if fraction < 0.7 else -1.0), torch.tensor(0.01 * fraction / 0.5)
+
+    fraction, objective, kl = line_search(evaluate, torch.tensor(0.0), 0.01, 0.8, 15)
+    assert fraction == pytest.approx(0.8**4) and objective == 1 and kl <= 0.01
+    assert line_search(evaluate, torch.tensor(2.0), 0.01, 0.8, 15) == (0.0, 2.0, 0.0)
+
+
+@pytest.mark.parametrize("kind", SPECS)
+@pytest.mark.parametrize("surrogate", SURROGATES)
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_meta_curvature_is_the_hessian_of_the_kl(kind, surrogate, steps):
+    policy, batches = policy_of(kind), [samples_of(s, kind) for s in range(steps + 1)]
+    theta, sizes, chosen = policy.parameters_by_name(), [0.5, 0.25][:steps], SURROGATES[surrogate]
+    like = list(theta.values())
+    how = Adaptation(policy.per_task, sizes, chosen)
+    acted = outer_objective(how, theta, batches).acted
+
+    def kl(flat):
+        moved = dict(zip(theta, unflatten(flat, like), strict=True))
+        return outer_objective(how, moved, batches, acted).kl.sum()
+
+    flat = flatten(like).detach()
+    assert kl(flat.requires_grad_()).item() == pytest.approx(0, abs=1e-12)
+    exact = torch.autograd.functional.hessian(kl, flat)
+    stages = inner_steps(policy.per_task, expand(theta, T), batches[:-1], sizes, chosen, create_graph=False)
+    product = meta_curvature(policy.per_task, stages, batches, sizes, chosen)
+    torch.testing.assert_close(torch.stack([product(v) for v in torch.eye(len(flat)).double()]), exact)
+    if steps:  # a curvature that forgets the inner step is another one
+        first = meta_curvature(policy.per_task, stages, batches, sizes, chosen, first_order=True)
+        assert (torch.stack([first(v) for v in torch.eye(len(flat)).double()]) - exact).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("kind", SPECS)
+@pytest.mark.parametrize("first_order", [False, True])
+@pytest.mark.parametrize("bound", [1e-4, 0.01])
+def test_trpo_raises_the_objective_and_keeps_the_kl_within_its_bound(kind, first_order, bound):
+    policy, batches = policy_of(kind), [samples_of(1, kind), samples_of(2, kind)]
+    theta = policy.parameters_by_name()
+    how = Adaptation(policy.per_task, [0.3], naive, first_order)
+    before = outer_objective(how, theta, batches)
+    cut = [[Samples(*(x[i : i + 1] for x in s)) for s in batches] for i in range(T)]  # one task a part
+    values = trust_region_update(how, theta, cut, bound, 10, 1e-5, episodes=N)
+    after = outer_objective(how, theta, batches, before.acted)
+    assert 0.2 * bound < after.kl.mean() <= bound * (1 + 1e-6)
+    assert after.objective.mean() > before.objective.mean()
+    assert values["kl"] == pytest.approx(after.kl.mean().item())
+    assert values["gain"] == pytest.approx((after.objective - before.objective).mean().item())
+
+
+def test_outer_objective_reads_post_adaptation_advantages_only():
+    policy, (pre, post) = policy_of("box"), (samples_of(1, "box"), samples_of(2, "box"))
+    theta, how = policy.parameters_by_name(), Adaptation(policy.per_task, [0.3], naive)
+    leaves = list(theta.values())
+
+    def gradient(a, b):
+        return flatten(torch.autograd.grad(outer_objective(how, theta, [a, b]).objective.sum(), leaves))
+
+    silent = post._replace(advantage=torch.zeros_like(post.advantage))
+    assert (gradient(pre, silent) == 0).all()
+    torch.testing.assert_close(gradient(pre, post._replace(advantage=2 * post.advantage)), 2 * gradient(pre, post))
+    # nothing to adapt on: the ordinary policy gradient on the second batch
+    log_prob = policy.per_task(expand(theta, T), post.observation).log_prob(post.action).view_as(post.mask)
+    plain = ((log_prob * post.advantage).sum((1, 2)) / post.live).sum()
+    still = pre._replace(advantage=torch.zeros_like(pre.advantage))
+    torch.testing.assert_close(gradient(still, post), flatten(torch.autograd.grad(plain, leaves)))
+
+
+def test_ppo_stops_at_its_clip_and_plain_ascends():
+    policy, batches = policy_of("discrete"), [samples_of(1, "discrete"), samples_of(2, "discrete")]
+    theta, how = policy.parameters_by_name(), Adaptation(policy.per_task, [0.3], naive)
+    before = outer_objective(how, theta, batches)
+    gradient_update(how, theta, [batches], torch.optim.SGD(list(theta.values()), lr=0.01))
+    plain = outer_objective(how, theta, batches, before.acted)
+    assert plain.objective.mean() > before.objective.mean()
+    optimizer = torch.optim.Adam(list(theta.values()), lr=0.05)
+    gradient_update(how, theta, [batches], optimizer, epochs=200, clip=0.2)
+    # the clipped objective cannot exceed what ratios of 1.2 and 0.8 give
+    after = outer_objective(how, theta, batches, plain.acted, clip=0.2)
+    ceiling = ((batches[1].advantage * batches[1].advantage.sign() * 0.2).sum((1, 2)) / batches[1].live).mean()
+    assert 0 < (after.objective - plain.objective).mean() <= ceiling + 1e-9
+
+
+def test_unknown_outer_step():
+    with pytest.raises(ValueError, match="outer='sgd' is not known; choose one of 'trpo', 'ppo', 'plain'"):
+        check_outer("sgd")
