@@ -82,16 +82,16 @@ class BanditGame:
         self.seed = secrets.randbits(48) if seed is None else seed
         self.history: dict[str, list[tuple[float, float]]] = {"you": [], **{rival: [] for rival in rivals}}
         self.number = 0
-        layout = widgets.Layout(width="8.5em", height="3.2em")
+        layout = widgets.Layout(width="9.3em", height="3.2em")
         self.arms = [widgets.Button(layout=layout) for _ in range(family.arms)]
         for index, button in enumerate(self.arms):
             button.on_click(partial(self._on_pull, index))
         self.new = widgets.Button(description="New game", icon="refresh", layout=layout)
         self.new.on_click(lambda _: self.start(focus=True))
-        self._status, self._board, self._score = (widgets.HTML() for _ in range(3))
-        buttons = widgets.HBox([*self.arms, self.new], layout=widgets.Layout(flex_flow="row wrap"))
-        parts = [self._status, buttons, self._board, self._score]
-        self.widget: Any = widgets.VBox(parts, model_id=model_id(name))
+        self._status, self._board, self._hidden, self._score = (widgets.HTML() for _ in range(4))
+        rows = [self._status], [*self.arms, self.new], [self._board], [self._hidden, self._score]
+        boxes = [widgets.HBox(row, layout=widgets.Layout(flex_flow="row wrap")) for row in rows]
+        self.widget: Any = widgets.VBox(boxes, model_id=model_id(name))
         self.start()
 
     @property
@@ -105,6 +105,7 @@ class BanditGame:
         self.games = deal(self.family, 1, seeded_generator("cpu", self.seed, self.number))
         self.pulls: list[int] = []
         self.rewards: list[int] = []
+        self._hidden.value = ""
         for button in self.arms:
             button.disabled = False
         self._refresh(f"Pull any arm. Each pays 1 or 0; you have {self.family.horizon} pulls.")
@@ -138,8 +139,8 @@ class BanditGame:
             button.disabled = True
         paid, regret = totals["you"]
         self._refresh(f"Game over: you have <b>{paid:.0f}</b>, with regret {regret:.2f}. Another one?")
-        board = board_html(self.family.horizon, played, totals)
-        self._board.value = board + probabilities_html(self.games.means[0].tolist())
+        self._board.value = board_html(self.family.horizon, played, totals)
+        self._hidden.value = probabilities_html(self.games.means[0].tolist())
         self._score.value = score_html(self.history)
         self.new.focus()
 
@@ -159,7 +160,7 @@ class BanditGame:
         seats = {"you (here greedy)": self.stand_in, **self.rivals}
         played = play_rivals(self.family, seats, games, SAMPLE)
         page, png = picture(games, played, score(games, played))
-        note = "<p><em>A finished sample game. To play, run this notebook in JupyterLab.</em></p>"
+        note = "<p><em>A finished sample game; a greedy player has your seat. To play, run this in JupyterLab.</em></p>"
         plain = f"[game] {self.family.arms} arms, {self.family.horizon} pulls, against {', '.join(self.rivals)}."
         show(self.widget, page + note, f"{plain} Shown: a finished sample game.", png)
 

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 00 Welcome: you against the agent
 #
-# **Reading time:** 25 min. **Run time:** 10 s.
+# **Reading time:** 30 min. **Run time:** 10 s.
 #
 # ## What you will be able to do
 #
@@ -82,9 +82,10 @@ BanditGame(family, rivals, stand_in=greedy, name="00 bandit game").show()
 #
 # One game is a **task** (任务): five hidden probabilities. The rule that deals games is the **task distribution**
 # $p(\text{task})$. Ten pulls on the same hidden arms form a **trial**. What an agent carries from pull to pull is its
-# **memory**; the documents behind this book call what it gathers the context (上下文). Nothing is carried from one
-# trial to the next, except the network's weights while it is being trained. Learning within a trial, by memory, was
-# itself learned over many trials, by weights: hence *meta*-reinforcement learning (元强化学习).
+# **memory**; the Chinese articles that this book mirrors ("the documents") call what it gathers the context (上下文).
+# Nothing is carried from one trial to the next, except the network's weights while it is being trained. Learning
+# within a trial, by memory, was itself learned over many trials, by weights: hence *meta*-reinforcement learning
+# (元强化学习).
 
 # %%
 picture = (
@@ -147,11 +148,11 @@ verdict(
 )
 
 # %% [markdown]
-# *Reading it*: RL2 plays almost as well as can be. Plain greed comes close as well, and Thompson sampling, made for
-# long games, is far behind: with ten pulls it explores for a future that does not come. Duan et al. (2016, table 1)
-# print 6.7 for RL2, 6.6 for greedy, 5.7 for Thompson; their 1,000 games leave about 0.14 to either side. With a
-# hundred pulls greed no longer does: 78.7, 74.8 and 74.7. *Limit*: that is one trained network. Three training runs
-# from different seeds, 50,000 games each:
+# *Reading it*: RL2 plays almost as well as can be. So does plain greed, in ten pulls: the intervals overlap. Thompson
+# sampling, made for long games, is far behind: with ten pulls it explores for a future that does not come. Duan et
+# al. (2016, table 1) print 6.7 for RL2, 6.6 for greedy, 5.7 for Thompson; their 1,000 games leave about 0.14 to
+# either side. With a hundred pulls greed falls behind (RL2 78.7, greedy 74.8, Thompson 74.7). *Limit*: that is one
+# trained network. Three training runs from different seeds, 50,000 games each:
 
 # %%
 print("RL2, by training seed:", [round(seed[0], 2) for seed in card["score"]["by_seed"]])
@@ -197,13 +198,13 @@ print(f"blind 5.0000, perfect play {best_total(((0, 0),) * 5, 10):.4f}, told the
 # ### Why RL2 comes so close
 #
 # It never saw that equation. But look at what it was trained for: the mean total of a *trial*, over games from the
-# distribution,
+# distribution (with a discount of 0.99, close to none),
 #
 # $$J(\theta) = \mathbb{E}_{\text{task} \sim p(\text{task})}\;\mathbb{E}\Bigl[\sum_{h=1}^{10} r_h\Bigr].$$
 #
 # Among all ways of turning what was seen into the next pull, the one that makes $J$ largest *is* Bayes-optimal play:
-# 6.66 is the maximum of the very thing that RL2 climbs. A network that can remember enough, trained well enough, has
-# nowhere else to go. You can see it learn, weights frozen, within ten pulls:
+# 6.66 is the maximum of the very thing that RL2 climbs. Whether training gets there is another matter: compare the
+# three runs. With its weights frozen, watch it learn within ten pulls:
 
 # %% tags=["nbval-ignore-output", "display"]
 curves = []
@@ -213,7 +214,8 @@ for name in ("greedy", *rivals):
 anchors = {"random": 0.5, "oracle (told the best arm)": 5 / 6}
 labels = {"x_label": "pull within the trial", "y_label": "chance that the pulled arm pays"}
 axes = adaptation_curves(pd.concat(curves), anchors, **labels)
-axes.set_ylim(0.45, 0.92)
+axes.set_ylim(0.46, 0.87)
+axes.legend(loc="lower right", bbox_to_anchor=(1, 0.14), ncols=2, frameon=False)
 figure_with_alt(
     axes, "Chance that the pulled arm pays, by pull: RL2, greedy and Bayes-optimal rise alike, Thompson slower"
 )
@@ -232,9 +234,9 @@ verdict("the same of Thompson", chosen["Thompson"][:, -1].mean(), at_least=0.62,
 # ### How to read an interval
 #
 # Each row of the table has a **95% interval**: $\text{mean} \pm 1.96\, s/\sqrt{n}$ for $n$ games whose totals spread
-# by $s$. Repeated with new games, 95 of 100 such intervals hold the true mean. With $s = 2.2$ it is 0.03 to either
-# side for 20,000 games, and 1.4 for ten. So your running score cannot tell you from RL2. Shared luck helps: the
-# *difference* of two players on the same games spreads less than that of two on games of their own.
+# by $s$. Repeated with new games, about 95 of 100 such intervals hold the true mean. With $s = 2.2$ it is 0.03 to
+# either side for 20,000 games, and 1.4 for ten. So your running score cannot tell you from RL2. Shared luck helps:
+# the *difference* of two players on the same games spreads less than that of two on games of their own.
 
 # %% tags=["nbval-ignore-output", "raw"]
 mean, low, high = mean_interval(paid["Bayes-optimal"] - paid["Thompson"])
@@ -254,7 +256,7 @@ quiz("00.a")
 #
 # Each idea comes as *predict*, equation, a few lines of code, one figure or number, one sentence that reads it, and
 # its limit. Do predict: it is what makes the answer stick. Then come exercises, a program to repair, and a summary.
-# Where the documents behind this book are mistaken, a box says so, with a cell that shows it.
+# Where the documents are mistaken, a box says so, with a cell that shows it.
 #
 # **Three speeds.** `peek` shows stored or small results, `quick` runs a small version (at most a minute), `full`
 # trains everything, best on a GPU. Write `SPEED = speed("full")`, or set the environment variable `METARL_SPEED`.

@@ -38,7 +38,7 @@ def test_page_of_a_finished_game_says_it_all():
 
 def test_score_is_of_all_games():
     page = plots.score_html({"you": [(4.0, 1.0), (7.0, 2.0)], "RL2": [(6.0, 0.0), (6.0, 1.0)]})
-    assert "Mean over 2 games" in page and "<td>5.50</td><td>1.50</td>" in page and "<td>6.00</td><td>0.50</td>" in page
+    assert "mean over 2 games" in page and "<td>5.50</td><td>1.50</td>" in page and "<td>6.00</td><td>0.50</td>" in page
 
 
 def test_picture_of_the_two_loops_names_its_parts():

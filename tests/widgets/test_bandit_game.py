@@ -90,10 +90,10 @@ def test_a_game_from_first_pull_to_the_next_game(game):
     assert "Game 1" in game._status.value and not game.finished
     press(game, [0, 0, 4])
     assert f"Arm A: {sum(game.rewards[:2])} of 2" == game.arms[0].description and game.arms[1].description == "Arm B"
-    assert "7 pulls left" in game._status.value and "hidden" not in game._board.value
+    assert "7 pulls left" in game._status.value and not game._hidden.value
     press(game, [4] * 7)
     assert game.finished and all(button.disabled for button in game.arms)
-    assert "What was hidden" in game._board.value and game._board.value.count("regret") == 3
+    assert "What was hidden" in game._hidden.value and game._board.value.count("regret") == 3
     paid, regret = game.history["you"][0]
     assert paid == sum(game.rewards)
     assert regret == pytest.approx(float(regret_of(game.games.means, torch.tensor([game.pulls]))[0]))
@@ -113,7 +113,7 @@ def test_the_running_score_is_the_mean_over_finished_games(game):
     press(game, [0, 0, 0])
     game.new.click()  # left unfinished: counts for nobody
     assert [len(games) for games in game.history.values()] == [2, 2, 2]
-    assert "Mean over 2 games" in game._score.value
+    assert "mean over 2 games" in game._score.value
     mean = sum(paid for paid, _ in game.history["you"]) / 2
     assert f"<td>{mean:.2f}</td>" in game._score.value
 
@@ -133,7 +133,7 @@ def test_rivals_roll_new_dice_in_each_game_and_a_seed_fixes_all(family):
         return seen, game.history["dice"]
 
     (first, second), history = boards(7)
-    assert first.split("What was")[0] != second.split("What was")[0]
+    assert first != second
     assert boards(7)[1] == history and boards(8)[1] != history
 
 
