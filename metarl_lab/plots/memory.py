@@ -71,7 +71,7 @@ def draw_moved(ax: Axes, moved: np.ndarray, moment: int, colour: str) -> None:
 
 
 def draw_arms(ax: Axes, trial: Any, moment: int) -> None:
-    """RL2's action probabilities as bars, the exact posterior as means with 90% intervals, the hidden truth as stars."""
+    """RL2's action probabilities as bars, posterior means with 90% intervals, the truth as stars."""
     arms = np.arange(len(trial.truth))
     ax.bar(arms, trial.probability[moment], color=RL2, alpha=0.45, width=0.75, label="RL2")
     mean, low, high = (trial.posterior[moment][:, i] for i in range(3))
