@@ -56,7 +56,7 @@ def landscapes(
         ax.set_title(title, fontsize=10)
         ax.set_xlabel("probability of the tunnel")
     np.ravel(axes)[0].set_ylabel("probability of the right door")
-    figure.colorbar(image, ax=axes, label="mean return (points)")
+    figure.colorbar(image, ax=axes, shrink=0.8, label="mean return (points)")
     return figure
 
 

@@ -91,11 +91,11 @@ print("the package's policy_evaluation agrees:", torch.allclose(package, exact_r
 # Half the time the snack, else a fair gamble: 0.25. Every number below is exact in this sense. **Limit:** it needs
 # $P$ and $R$; with a real robot we must sample (chapter 04).
 #
-# > **What the document says, and what is true: $\tau$.** Document 000 (4.1) writes $J(\theta)=\mathbb E_{\tau\sim
-# > p(\tau)}[R(\tau)]$ with $\tau$ a *task* (任务); 004 (4.1) writes the same $\tau$ for a *trajectory* (轨迹); 002
-# > (4.1) uses $T_i$ for a task *and* for its length. There are two expectations, and a formula with one letter loses
-# > one. We write $J(\theta)=\mathbb E_{\text{task}\sim p}\,\mathbb
-# > E_{\text{trajectory}\sim\pi_\theta,\,\text{task}}[R]$.
+# > **What the document says, and what is true: $\tau$.** Document 000 (4.1) writes
+# > $J(\theta)=\mathbb E_{\tau\sim p(\tau)}[R(\tau)]$ with $\tau$ a *task* (任务); 004 (4.1) writes the same $\tau$
+# > for a *trajectory* (轨迹); 002 (4.1) uses $T_i$ for a task *and* for its length. There are two expectations, and a
+# > formula with one letter loses one. We write
+# > $J(\theta)=\mathbb E_{\text{task}\sim p}\,\mathbb E_{\text{trajectory}\sim\pi_\theta,\,\text{task}}[R]$.
 
 # %%
 tunnel, right = 0.9, 0.8  # probabilities of entering, and of the right door
@@ -159,11 +159,11 @@ print("oracle (task known):", max(SNACK, 1.0))
 # tunnel and stands undecided at the fork: 0.01 before, **0.84 after one step**. Each loses, on the other's objective,
 # to random play. **Limit:** these are optima inside a box; the supremum of a softmax lies at infinity.
 #
-# > **What the document says, and what is true: where is the adaptation?** 000 (4.1) states the objective of meta-RL
-# > as $J(\theta)$: no $U$ in it. 004 (4.2) writes $J(\phi)$ with policy parameters $\theta(\phi)$ that the
-# > meta-policy (元策略) generates, but they do not depend on the task. As written, both are the multi-task objective,
-# > and no $\phi$ can beat 0.49. With $\theta(\phi,\text{task})$ the formula is right: it is $J^\text{meta}$, with $U$
-# > for $\theta$.
+# > **What the document says, and what is true: where is the adaptation?** 000 (4.1) states the objective as the
+# > reward of a task, for the "parameters of the inner and outer model"; before or after adapting, it does not say.
+# > 004 (4.2) writes $J(\phi)$ with policy parameters $\theta(\phi)$ that the meta-policy (元策略) generates, the same
+# > for every task: as written, that is the multi-task objective, and no $\phi$ beats 0.49. With
+# > $\theta(\phi,\text{task})$ it is right: $J^\text{meta}$, with $U$ for $\theta$.
 
 # %%
 print("best value of J(phi) as written:", round(returns(GRID, worlds).mean(-1).max().item(), 2))
@@ -176,7 +176,8 @@ print("with theta(phi, task):", round(returns(GRID, worlds, steps=1).mean(-1).ma
 
 # %%
 spreads, alphas, most = [0.0, 0.25, 0.5, 0.75, 1.0, 1.25], range(1, 11), 5
-mazes = [torch.cat(parts) for parts in zip(*map(maze, spreads), strict=True)]  # 12 tasks: 6 spreads x 2 worlds
+# 12 tasks at once: 6 spreads x 2 worlds
+mazes = [torch.cat(parts) for parts in zip(*map(maze, spreads), strict=True)]
 landscape = {}
 for alpha in tqdm(alphas):
     own = GRID[:, None].repeat(1, 12, 1)
@@ -189,7 +190,7 @@ landscape_explorer(SIDE.numpy(), landscape, best).show()
 # %% [markdown]
 # Left is $J$, right is $J^\text{meta}$: the star is each one's best point, the ring the other's. Up to spread 0.5
 # both stars sit at the snack: adapting cannot beat it. Beyond, the right star jumps into the tunnel as soon as the
-# steps suffice. **Limit:** here $U$ sees exact gradients; with few, noisy episodes the jump comes later.
+# steps suffice. **Limit:** this $U$ sees exact gradients; a real one sees a few noisy episodes (chapter 04).
 
 # %%
 quiz("03.a")
@@ -199,11 +200,11 @@ quiz("03.a")
 # Optimisers such as Adam *minimise*. A return is to be maximised, so either add its gradient, or minimise a loss
 # $L=-J$. Never both, never neither.
 #
-# > **What the document says, and what is true: the sign.** 000 (4.2) updates $\theta_{t+1}=\theta_t-\alpha\nabla
-# > J(\theta_t)$: gradient *descent* (梯度下降) on the return. 002 (4.1) defines the loss (损失函数) as *minus* the
-# > return, then takes its arg *max*. 001 (4) trains both policies by cross-entropy against labels: no reward appears
-# > in its code. It computes an inner gradient and then overwrites it (and uses `logits` that it never defines). We
-# > run all of them from $\theta=(0,0)$.
+# > **What the document says, and what is true: the sign.** 000 (4.2) updates
+# > $\theta_{t+1}=\theta_t-\alpha\nabla J(\theta_t)$: gradient *descent* (梯度下降) on the return. 002 (4.1) defines
+# > the loss (损失函数) as *minus* the return, then takes its arg *max*. 001 (4) trains both policies by cross-entropy
+# > against labels: no reward appears in its code. It computes an inner gradient and then overwrites it (and uses
+# > `logits` that it never defines). We run all of them from $\theta=(0,0)$.
 
 
 # %%
@@ -237,9 +238,10 @@ print(pd.DataFrame(rows, index=["before adapting", "after one step"]).T.round(2)
 
 # %% [markdown]
 # Left column: both sign errors fall from 0.25 to 0.01, and are the same error. Cross-entropy copies its labels and
-# earns 0.01. Right column: 0.83 after *descending*? Luck: in this maze the worst shared policy stands undecided at
-# the fork. Descending the meta-objective has no such luck: 0.52 falls to 0.46. So check that what you ascend rises.
-# **Limit:** imitation is sound when each label is a good action for its own task: distillation (chapter 15).
+# earns 0.01. Right column: 0.83 after *descending*? Luck: the worst shared policies of this maze enter the tunnel,
+# and by symmetry this one stands undecided at the fork. Descending the meta-objective has no such luck: 0.52 falls to
+# 0.46. So check that what you ascend rises. **Limit:** imitation is sound when each label is a good action for its
+# own task: distillation (chapter 15).
 #
 # ## 4. The return of a whole trial
 # RL2 has no gradient inside: it acts for a *trial* of $K$ episodes in one world and remembers. Its objective can
@@ -247,9 +249,9 @@ print(pd.DataFrame(rows, index=["before adapting", "after one step"]).T.round(2)
 #
 # $$J^\text{trial}=\mathbb E_\text{task}\Big[\sum_{k=1}^{K} c^{\,k-1}\,w_k\,R_k\Big]$$
 #
-# All $w_k=1$ is the *trial* objective, $w_K=1$ and the rest 0 is the *final-episode* objective, and $c=0$ cuts credit
-# at episode ends. Two beliefs suffice, "door unknown" and "door known", so backward induction again gives the best
-# plan.
+# All $w_k=1$ is the *trial* objective (the average episode, times $K$), $w_K=1$ and the rest 0 is the *final-episode*
+# objective, and $c=0$ cuts credit at episode ends. Two beliefs suffice, "door unknown" and "door known", so backward
+# induction again gives the best plan.
 #
 # **Predict:** which of these agents opens a door in episode 1? And if the shock costs 10?
 
@@ -290,9 +292,8 @@ for c in (1.0, 0.9, 0.6, 0.5):
     print(f"credit {c}: shortest trial that explores, in episodes: {enough}")
 knows = torch.tensor([[[30.0, -30.0], [30.0, 30.0]]])  # enter; left in world L, right in world R
 for gamma in (1.0, 0.6, 0.4):
-    print(
-        f"discount {gamma}: a known prize is worth {exact_return(knows, worlds, gamma).mean():.2f}, the snack {SNACK}"
-    )
+    worth = exact_return(knows, worlds, gamma).mean()
+    print(f"discount {gamma}: a known prize is worth {worth:.2f}, the snack {SNACK}")
 
 # %% [markdown]
 # At $c=0.5$ no trial is long enough. Likewise per step: the prize comes one step after the snack, so with
@@ -357,8 +358,8 @@ figure_with_alt(
 
 # %% [markdown]
 # With two training tasks and one inner step: 0.90 on them, 0.43 on held-out tasks. Only held-out scores speak of
-# generalisation (泛化能力); [one public RL2
-# baseline](https://github.com/corl-team/xland-minigrid/blob/719846cf21562f921141ed8d9ef92a2ddc7ecd3d/training/train_meta_task.py)
+# generalisation (泛化能力);
+# [one public RL2 baseline](https://github.com/corl-team/xland-minigrid/blob/719846cf21562f921141ed8d9ef92a2ddc7ecd3d/training/train_meta_task.py)
 # draws its evaluation tasks from its training set (a large one, so its gap may be small). **Limit:** two worlds; a
 # richer family needs far more tasks.
 #
