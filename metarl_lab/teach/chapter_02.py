@@ -103,7 +103,7 @@ def check_seen(answer):
 
 TAKE_IN = "def absorb_counts(c, a, r):\n    new = {}\n    {}\n    return new"
 ADD = "np.add.at(new, a, np.stack(({}), 1))"
-GAIN = "def adaptation_gain(x):\n    a, d = x[:, 0], {}\n    return d.mean(), {}"
+GAIN = "def adaptation_gain(x):\n    a = x[:, 0]\n    d = {}\n    return d.mean(), {}"
 SEEN = "seen_at_starts = lambda a, r: {}"
 
 EXERCISES = (
