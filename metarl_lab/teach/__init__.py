@@ -1,6 +1,6 @@
 """Exercises, quizzes, progress and the small public calls that every chapter uses.
 
-from metarl_lab.teach import announce, check, hint, progress, quiz, show_source, solution, speed, verdict
+from metarl_lab.teach import announce, check, hint, progress, quiz, show_source, solution, speed, stored_or_run, verdict
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from .progress import record, table
 from .quizzes import display_quiz
 from .source import show_source
 from .speed import announce, speed
+from .stored import stored_or_run
 from .verdict import verdict
 
 __all__ = [
     "Exercise", "Feedback", "Option", "Quiz", "Rejected", "Wrong",
-    "announce", "check", "hint", "progress", "quiz", "show_source", "solution", "speed", "verdict",
+    "announce", "check", "hint", "progress", "quiz", "show_source", "solution", "speed", "stored_or_run",
+    "verdict",
 ]  # fmt: skip
 
 

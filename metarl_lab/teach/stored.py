@@ -1,0 +1,58 @@
+"""Results kept in `data/results/`, so that a chapter at the speed "peek" shows what a run gave without running."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from metarl_lab.files import find_folder, write_whole
+
+Arrays = dict[str, np.ndarray]
+
+DIGITS = 6
+
+
+def stored_or_run(chosen: str, name: str, compute: Callable[[], Mapping[str, np.ndarray]]) -> Arrays:
+    """Return the arrays of a computation: read from `data/results/NAME.csv` at the speed "peek", else computed.
+
+    Parameters
+    ----------
+    chosen : the speed in use, from `speed()`
+    name : name of the table, starting with the chapter's number
+    compute : gives {name: array of numbers}
+
+    With the environment variable METARL_STORE set, what was computed is written to the table.
+    """
+    file = find_folder("data/results") / f"{name}.csv"
+    if chosen == "peek":
+        if not file.is_file():
+            raise ValueError(f"nothing is stored as {file.name}; choose the speed 'quick' or 'full'")
+        return read(file)
+    arrays = {key: np.asarray(array, dtype=np.float64) for key, array in compute().items()}
+    if os.environ.get("METARL_STORE"):
+        write(file, arrays)
+    return arrays
+
+
+def read(file: Path) -> Arrays:
+    """Read what `write` wrote."""
+    arrays = {}
+    # no csv.reader: a field may be longer than it takes
+    for line in file.read_text(encoding="utf-8").splitlines()[1:]:
+        key, shape, values = line.split(",")
+        sizes = tuple(int(size) for size in shape.split("x")) if shape else ()
+        arrays[key] = np.array([float(value) for value in values.split()]).reshape(sizes)
+    return arrays
+
+
+def write(file: Path, arrays: Arrays) -> None:
+    """Write arrays as lines `name, shape, values`: shape as 3x4, values row by row, to six digits, parted by blanks."""
+    lines = ["name,shape,values"]
+    for key, array in arrays.items():
+        values = " ".join(f"{value:.{DIGITS}g}" for value in array.ravel())
+        lines.append(f"{key},{'x'.join(map(str, array.shape))},{values}")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(file, ("\n".join(lines) + "\n").encode())
