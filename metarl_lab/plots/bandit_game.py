@@ -77,6 +77,7 @@ def _draw_pull(ax: Axes, x: float, y: float, letter: str, paid: bool) -> None:
 
 CELL = "width:1.9em;height:1.9em;text-align:center;border:1px solid #595959;"
 PAID_CELL = f"{CELL}background:{PAID};color:white;font-weight:bold"
+CAPTION = '<p style="margin-right:3em">'
 TABLE = '<table style="line-height:1.2;margin-right:3em">'
 EMPTY_CELL = f"{CELL}background:white;color:{INK}"
 
@@ -115,7 +116,7 @@ def probabilities_html(means: Any) -> str:
         bar = f'<div style="background:{colour};height:0.9em;width:{10 * mean:.1f}em"></div>'
         head = f'<th scope="row" style="text-align:right;padding-right:0.6em;min-width:5em">arm {arm_name(arm)}</th>'
         rows.append(f"<tr>{head}<td>{mean:.2f}{' best' if arm == best else ''}</td><td>{bar}</td></tr>")
-    return f"<p>What was hidden: how likely each arm is to pay</p>{TABLE}{''.join(rows)}</table>"
+    return f"{CAPTION}What was hidden: how likely each arm is to pay</p>{TABLE}{''.join(rows)}</table>"
 
 
 def score_html(history: Mapping[str, list[tuple[float, float]]]) -> str:
@@ -127,7 +128,7 @@ def score_html(history: Mapping[str, list[tuple[float, float]]]) -> str:
         rows.append(f"<tr>{head}<td>{paid:.2f}</td><td>{regret:.2f}</td></tr>")
     top = '<tr><td></td><th scope="col">pay-offs</th><th scope="col">regret</th></tr>'
     mean = f"Running score: mean over {count} game{'s' * (count != 1)}"
-    return f"<p>{mean}</p>{TABLE}{top}{''.join(rows)}</table>"
+    return f"{CAPTION}{mean}</p>{TABLE}{top}{''.join(rows)}</table>"
 
 
 def meta_rl_picture() -> Figure:
