@@ -18,6 +18,7 @@ from toy import Remembering, bandit, same, state_of, toy, without_time
 
 import metarl_lab as ml
 from metarl_lab import loop
+from metarl_lab.rollout import seeded_generator
 from metarl_lab.train import choose_device
 
 HERE = Path(__file__).parent
@@ -39,17 +40,25 @@ def test_the_same_seed_is_the_same_run_whatever_the_global_generator() -> None:
     assert not same(state_of(a.learner), state_of(other.learner))
 
 
-def test_every_iteration_has_tasks_of_its_own_and_none_is_a_test_task() -> None:
-    drawn: list[torch.Tensor] = []
+def test_every_iteration_has_noise_of_its_own_and_none_is_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds: list[int] = []
+    learner, sampler = toy(), Remembering()
+    sample, update = sampler.sample, learner.update
 
-    class Watching(Remembering):
-        def sample(self, *arguments: Any) -> Any:
-            tasks = super().sample(*arguments)
-            drawn.append(tasks.mean)
-            return tasks
+    def watched_sample(family: Any, n: int, generator: torch.Generator) -> Any:
+        seeds.append(generator.initial_seed())
+        return sample(family, n, generator)
 
-    run_toy(4, sampler=Watching())
-    assert torch.unique(torch.cat(drawn).flatten()).numel() == 4 * 6 * 3
+    def watched_update(family: Any, tasks: Any, generator: torch.Generator) -> Any:
+        seeds.append(generator.initial_seed())
+        return update(family, tasks, generator)
+
+    monkeypatch.setattr(sampler, "sample", watched_sample)
+    learner.update = watched_update  # type: ignore[method-assign]
+    ml.train(learner, bandit(), 4, seed=5, sampler=sampler, **QUIET)
+    assert len(set(seeds)) == 8
+    evaluation = {seeded_generator("cpu", seed, k).initial_seed() for seed in range(8) for k in range(8)}
+    assert not evaluation & set(seeds)
 
 
 def test_train_continues_from_the_weights_it_finds() -> None:
