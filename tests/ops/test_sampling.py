@@ -42,6 +42,17 @@ def test_near_keys_and_blocks_give_unrelated_streams() -> None:
     torch.testing.assert_close(spread(near[:1], 7)[0, :4], spread(near[:1], 8)[0, :4], rtol=0, atol=0)
 
 
+def test_no_key_continues_the_stream_of_another() -> None:
+    """Counters step by the golden ratio modulo 2^64: keys that lie m such steps apart would be m words apart."""
+    golden = 0x9E3779B97F4A7C15
+    m = next(m for m in range(1, 2**20) if m * golden % 2**64 < 2**48)
+    key = m * golden % 2**64
+    apart = torch.tensor([[0, 0], [key >> 24, key % 2**24]]) / 2**24
+    size = 2 * (m + 50)  # two numbers of each word: the first halves come first
+    first, second = spread(apart[:1], size)[0, : size // 2], spread(apart[1:], 100)[0, :50]
+    assert torch.isin(first[m:], second).sum() <= 1
+
+
 @pytest.mark.parametrize("shape", [0.3, 1.0, 1.5, 7.0, 200.0])
 def test_gamma(shape: float) -> None:
     draws = gamma(torch.full((N, 2), shape), keys(N))
