@@ -71,7 +71,7 @@ def policy(theta):  # (..., 2) -> (..., S, A); at the end nothing matters
 
 
 # %%
-def exact_return(theta, tasks, discount=1.0):  # theta (N, T, 2): N candidates, a policy for each task -> (N, T)
+def exact_return(theta, tasks, discount=1.0):  # theta (N, T, 2): N candidates x T tasks -> (N, T)
     transition, reward = tasks
     pi = policy(theta)  # (N, T, S, A)
     value = torch.zeros(pi.shape[:-1])  # (N, T, S), nothing to come after the last step
@@ -257,7 +257,7 @@ print(pd.DataFrame(rows, index=["before adapting", "after one step"]).T.round(2)
 
 
 # %%
-def best_plan(weights, credit=1.0, shock=1.0):  # -> expected return of each episode under the best plan, (K,)
+def best_plan(weights, credit=1.0, shock=1.0):  # -> expected return of each episode, (K,)
     known = unknown = 0.0
     look_first = []
     for w in reversed(weights):
@@ -270,9 +270,11 @@ def best_plan(weights, credit=1.0, shock=1.0):  # -> expected return of each epi
 
 
 K = 5
-settings = {"trial": ([1] * K, 1), "no credit across": ([1] * K, 0), "final episode": ([0] * (K - 1) + [1], 1)}
+every, last = [1] * K, [0] * (K - 1) + [1]  # weights w
+settings = {"trial": (every, 1), "no credit across": (every, 0), "final episode": (last, 1)}
 rows = {(f, s): best_plan(w, c, s) for s in (1, 10) for f, (w, c) in settings.items()}
-plans = pd.DataFrame(rows, index=[f"ep. {k + 1}" for k in range(K)]).T.rename_axis(["objective", "shock"])
+plans = pd.DataFrame(rows, index=[f"ep. {k + 1}" for k in range(K)]).T
+plans.index.names = ["objective", "shock"]
 print(plans.assign(total=plans.sum(axis=1)))
 
 # %% [markdown]
@@ -310,19 +312,20 @@ for gamma in (1.0, 0.6, 0.4):
 p = torch.tensor([0.9, 0.1])
 
 
-def cvar(returns, level):  # (N, T) -> (N,): mean over the worst `level` of the probability
-    worst_first, order = returns.sort(-1)
+def cvar(J, level):  # (N, T) -> (N,): mean over the worst `level` of the probability
+    worst_first, order = J.sort(-1)
     mass = p[order].cumsum(-1).clamp(max=level)
-    mass = torch.diff(mass, prepend=torch.zeros(len(returns), 1))
+    mass = torch.diff(mass, prepend=torch.zeros(len(J), 1))
     return (worst_first * mass).sum(-1) / level
 
 
 rows = {}
 for when, n in (("before", 0), ("after one step", 1)):
     J = returns(GRID, worlds, steps=n)
-    for name, score in {"mean": J @ p, "CVaR 0.5": cvar(J, 0.5), "CVaR 0.2": cvar(J, 0.2), "worst": J.amin(-1)}.items():
+    goals = {"mean": J @ p, "CVaR 0.5": cvar(J, 0.5), "CVaR 0.2": cvar(J, 0.2), "worst": J.amin(-1)}
+    for goal, score in goals.items():
         i = best(score)
-        rows[when, name] = [J[i] @ p, J[i].min(), J[i] @ p.flip(0)]
+        rows[when, goal] = [J[i] @ p, J[i].min(), J[i] @ p.flip(0)]
 print(pd.DataFrame(rows, index=["p as trained", "worst task", "p reversed"]).T.astype(float))
 
 # %% [markdown]
@@ -340,16 +343,17 @@ print(pd.DataFrame(rows, index=["p as trained", "worst task", "p reversed"]).T.a
 def train_and_held_out(J, n):  # J (N, T): returns of all candidates
     scores = np.zeros(2)
     for k in range(n + 1):
-        seen = torch.tensor([k / n, 1 - k / n])  # fractions of worlds L and R among the training tasks
+        seen = torch.tensor([k / n, 1 - k / n])  # fractions of worlds L and R in training
         i = best(J @ seen)
         scores += stats.binom.pmf(k, n, 0.5) * np.array([J[i] @ seen, J[i].mean()])
     return scores
 
 
 sizes = [1, 2, 4, 8, 16, 32]
-optimism = {n: np.array([train_and_held_out(returns(GRID, worlds, steps=n), m) for m in sizes]) for n in (0, 1)}
+before, after = (returns(GRID, worlds, steps=n) for n in (0, 1))
+scores = [np.hstack([train_and_held_out(before, n), train_and_held_out(after, n)]) for n in sizes]
 columns = pd.MultiIndex.from_product([["no adaptation", "one step"], ["training tasks", "held out"]])
-curves = pd.DataFrame(np.hstack([optimism[0], optimism[1]]), index=sizes, columns=columns)
+curves = pd.DataFrame(scores, index=sizes, columns=columns)
 print(curves)
 figure_with_alt(
     optimism_lines(curves, {"oracle": 1.0, "always snack": SNACK, "random play": 0.25}),
@@ -399,7 +403,8 @@ for name, covered in {
 
 # %%
 J = returns(GRID, worlds, steps=1)
-kinds = np.array([J[best(J @ torch.tensor([k / 4, 1 - k / 4]))].mean().item() for k in range(5)])  # k of 4 in world L
+mixes = [torch.tensor([k / 4, 1 - k / 4]) for k in range(5)]  # k of the 4 training tasks in world L
+kinds = np.array([J[best(J @ mix)].mean().item() for mix in mixes])
 chance = stats.binom.pmf(np.arange(5), 4, 0.5)
 studies = np.array(list(product(range(5), repeat=5))).T  # (5 seeds, 3125 possible studies)
 _, low, high = mean_interval(kinds[studies])
