@@ -32,14 +32,14 @@ from metarl_lab.widgets.memory import memory_stepper, record_gradient, record_re
 
 torch.set_num_threads(1)  # these networks are small: more threads only wait for each other
 SPEED = speed()
-announce(SPEED, {"peek": 8, "quick": 25, "full": 1800})
+announce(SPEED, {"peek": 8, "quick": 25, "full": 300})
 
 # %% [markdown]
 # ## 1. A task, many tasks, a trial
 # A **task** (任务) is one environment: what an ordinary RL agent would spend its life in. A **task distribution**
-# $p(\mathcal T)$ says which tasks there are and how often. A **trial** is some episodes in *one* task, drawn from it
-# and never announced. Our first distribution: five slot machines ("arms"); arm $i$ pays 1 with probability
-# $p_i\sim U(0,1)$, drawn anew for every trial; a trial is ten pulls.
+# (任务分布) $p(\mathcal T)$ says which tasks there are and how often. A **trial** is some episodes in *one* task,
+# drawn from it and never announced. Our first distribution: five slot machines ("arms"); arm $i$ pays 1 with
+# probability $p_i\sim U(0,1)$, drawn anew for every trial; a trial is ten pulls.
 #
 # **Predict:** is there one arm that is good to pull in *every* task?
 #
@@ -102,8 +102,8 @@ class Counter:
 
 # %% [markdown]
 # `begin`, `act` and `absorb` are the **inner loop** (内循环): they run within a trial and change the memory. The
-# **outer loop** runs over trials and changes $c$. Ours is as plain as can be: propose another $c$, let both play the
-# same freshly drawn tasks with the same luck, keep the winner.
+# **outer loop** (外循环) runs over trials and changes $c$. Ours is as plain as can be: propose another $c$, let
+# both play the same freshly drawn tasks with the same luck, keep the winner.
 
 
 # %%
@@ -131,7 +131,7 @@ def exact(c):
 grid = np.linspace(0, 2, 101)
 J, best_possible = np.array([exact(c) for c in grid]), solve_bandit(ARMS, PULLS).value
 print(f"before meta-training, c = 1:     {exact(1.0):.3f} points per trial")
-print(f"best c of all:                   {J.max():.3f}")
+print(f"another choice, c = 0.1:         {exact(0.1):.3f}")
 print(f"Bayes-optimal play, any agent:   {best_possible:.3f}")
 
 # %%
@@ -157,10 +157,10 @@ verdict("distance from Bayes-optimal play", best_possible - exact(tuned), at_lea
 # %% [markdown]
 # One number, chosen over tasks, is worth about 0.8 points on tasks never seen, and ends within a hair of the best
 # that *any* agent can do. Nothing about any one task was kept: only how to learn. Limit: right for *this*
-# distribution and *ten* pulls. With 1,000 pulls, more exploration would pay.
+# distribution and *ten* pulls; nothing makes it right elsewhere.
 #
 # ## 3. One contract, every algorithm
-# Chapters 05 to 15 differ in little but what the memory is:
+# The algorithms of chapters 05 to 13 differ, first of all, in what their memory is:
 #
 # | learner | its memory within a trial | changes |
 # |---|---|---|
@@ -172,8 +172,9 @@ verdict("distance from Bayes-optimal play", best_possible - exact(tuned), at_lea
 # | meta-Q-learning; MB-MPO, GrBAL | adapted Q-function; adapted dynamics | at `absorb` |
 # | fine-tuning | ordinary parameters, *no outer loop over adaptation* | at `absorb` |
 #
-# Documents 000 to 004 speak of an **inner model** (内部模型), which learns the task, and an **outer model** (外部模型),
-# which learns how to change the inner one. Here are both, for three learners.
+# Document 000 speaks of an **inner model** (内部模型), which learns the task, and an **outer model** (外部模型), which
+# learns how to change the inner one; 004 of a *meta-policy* (元策略) that generates task policies. Here are both parts,
+# in numbers, for three learners.
 
 # %%
 nav = ml.make_family("point_navigation", horizon=50)  # walk to a goal in the plane that only the reward reveals
@@ -265,14 +266,15 @@ verdict("RL2: points per trial (random 5.00, best possible 6.66)", points, at_le
 # seconds of training. The stored agents (chapters 05 and 08) are better, and are judged over seeds.
 #
 # ## 5. What is the memory doing now?
-# The widget steps through one held-out trial of each. **Predict:** at which moments will MAML's bars (top right) be
-# above zero? And RL2's?
+# The widget steps through a held-out trial of the MAML above and of the stored RL2 (chapter 08), which trained
+# longer. **Predict:** at which moments will MAML's bars (top right) be above zero? And RL2's?
 #
 # Left: the world. For RL2: the chance of each pull (bars), beside what could be known exactly by then (posterior mean
 # and 90% interval). Middle: the memory, one row a number. Right: how far it moved. Use the arrow keys.
 
 # %%
-stepper = memory_stepper(record_gradient(maml, nav), record_recurrent(rl2, bandit))
+expert, _, _ = ml.load("data/checkpoints/rl2-bernoulli_bandit-5x10")
+stepper = memory_stepper(record_gradient(maml, nav), record_recurrent(expert, bandit))
 stepper.show()
 
 # %% [markdown]
@@ -433,9 +435,9 @@ verdict("wrapped, 10 pulls per episode", scores[10]["wrapped"], at_least=6.55)
 quiz("02.b")
 
 # %% [markdown]
-# Test your diagnosis with the probe: the two histories again, with an episode starting between them. (Spoiler: the
-# resets of garage's RL2, ProMP's RL2 and Meta-World's recurrent wrapper have this bug; with long episodes nobody
-# noticed.)
+# Test your diagnosis with the probe: the two histories again, with an episode starting between them. (The
+# resets of garage's RL2, ProMP's RL2 and Meta-World's recurrent wrapper return zeros in just this way; the longer the
+# episodes, the less it shows.)
 
 # %%
 for name, agent in (("RL2", rl2), ("RL2, wrapped", CleanStart(rl2))):
