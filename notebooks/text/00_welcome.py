@@ -27,7 +27,7 @@ from metarl_lab.ops.statistics import mean_interval
 from metarl_lab.plots.bandit_game import meta_rl_picture
 from metarl_lab.plots.base import adaptation_curves, figure_with_alt
 from metarl_lab.rollout import seeded_generator
-from metarl_lab.teach import announce, check, hint, progress, quiz, show_source, speed, verdict
+from metarl_lab.teach import announce, check, hint, progress, quiz, show_source, solution, speed, verdict  # noqa: F401
 from metarl_lab.train import choose_device
 from metarl_lab.widgets.bandit_game import BanditGame, deal, play, regret_of
 
@@ -88,10 +88,8 @@ BanditGame(family, rivals, stand_in=greedy, name="00 bandit game").show()
 # (元强化学习).
 
 # %%
-picture = (
-    "Two loops. A task is drawn; in a trial agent and task exchange pulls and pay; over many trials the weights learn"
-)
-figure_with_alt(meta_rl_picture(), picture)
+alt = "Two loops: in a trial, agent and task exchange pulls and pay; over many trials, the weights learn"
+figure_with_alt(meta_rl_picture(), alt)
 
 # %% [markdown]
 # Every agent of this book plays through the same two calls: `begin` gives its memory, `act` turns memory and what was
@@ -136,23 +134,18 @@ table = pd.DataFrame(rows).set_index("player")
 table.round(3)
 
 # %%
-for name, low, high in [
-    ("greedy", 6.53, 6.73),
-    ("RL2", 6.55, 6.73),
-    ("Thompson", 5.7, 5.98),
-    ("Bayes-optimal", 6.56, 6.76),
-]:
+bands = {"greedy": (6.53, 6.73), "RL2": (6.55, 6.73), "Thompson": (5.7, 5.98), "Bayes-optimal": (6.56, 6.76)}
+for name, (low, high) in bands.items():
     verdict(f"{name}: paid in ten pulls", table.paid[name], at_least=low, at_most=high)
-verdict(
-    "RL2's share of what Bayes-optimal gains over chance", (table.paid["RL2"] - 5) / (bayes.value - 5), at_least=0.93
-)
+share = (table.paid["RL2"] - 5) / (bayes.value - 5)
+verdict("RL2's part of what Bayes-optimal gains over chance", share, at_least=0.93)
 
 # %% [markdown]
 # *Reading it*: RL2 plays almost as well as can be. So does plain greed, in ten pulls: the intervals overlap. Thompson
 # sampling, made for long games, is far behind: with ten pulls it explores for a future that does not come. Duan et
 # al. (2016, table 1) print 6.7 for RL2, 6.6 for greedy, 5.7 for Thompson; their 1,000 games leave about 0.14 to
-# either side. With a hundred pulls greed falls behind (RL2 78.7, greedy 74.8, Thompson 74.7). *Limit*: that is one
-# trained network. Three training runs from different seeds, 50,000 games each:
+# either side. With a hundred pulls greed falls behind (RL2 78.7, greedy 74.8, Thompson 74.7). *Limit*: RL2's row is
+# one trained network. Three training runs from different seeds gave, on 50,000 games each:
 
 # %%
 print("RL2, by training seed:", [round(seed[0], 2) for seed in card["score"]["by_seed"]])
@@ -171,7 +164,6 @@ print("RL2, by training seed:", [round(seed[0], 2) for seed in card["score"]["by
 # $$V_n = p\,\bigl(1 + V_{n-1}(\text{one success more})\bigr) + (1 - p)\,V_{n-1}(\text{one failure more}).$$
 #
 # *Predict* the number, then compute it. Arms have no names here, so sorting them leaves a few thousand cases.
-
 
 # %%
 @cache
@@ -192,8 +184,8 @@ print(f"blind 5.0000, perfect play {best_total(((0, 0),) * 5, 10):.4f}, told the
 
 # %% [markdown]
 # *Reading it*: 6.66. Of the 3.33 between chance and the oracle, perfect play gets half; the rest is the price of not
-# knowing. Whoever beats 6.66 by more than their interval has a bug. *Limit*: this works for a handful of arms and
-# pulls; five arms and a hundred pulls have about $4 \cdot 10^{11}$ cases.
+# knowing. Whoever beats 6.66 by more than their interval has a bug; the published 6.7 is within its 0.14. *Limit*:
+# this works for a handful of arms and pulls; five arms and a hundred pulls have about $4 \cdot 10^{11}$ cases.
 #
 # ### Why RL2 comes so close
 #
@@ -216,9 +208,8 @@ labels = {"x_label": "pull within the trial", "y_label": "chance that the pulled
 axes = adaptation_curves(pd.concat(curves), anchors, **labels)
 axes.set_ylim(0.46, 0.87)
 axes.legend(loc="lower right", bbox_to_anchor=(1, 0.14), ncols=2, frameon=False)
-figure_with_alt(
-    axes, "Chance that the pulled arm pays, by pull: RL2, greedy and Bayes-optimal rise alike, Thompson slower"
-)
+alt = "Chance that the pulled arm pays, by pull: RL2, greedy and Bayes-optimal rise alike, Thompson slower"
+figure_with_alt(axes, alt)
 
 # %%
 verdict("chance of pay, first pull of RL2", chosen["RL2"][:, 0].mean(), at_least=0.47, at_most=0.53)
@@ -254,15 +245,15 @@ quiz("00.a")
 # %% [markdown]
 # ## 4. How a chapter works
 #
-# Each idea comes as *predict*, equation, a few lines of code, one figure or number, one sentence that reads it, and
-# its limit. Do predict: it is what makes the answer stick. Then come exercises, a program to repair, and a summary.
-# Where the documents are mistaken, a box says so, with a cell that shows it.
+# Most ideas come as *predict*, equation, a few lines of code, one figure or number, one sentence that reads it, and a
+# limit. Do predict: it is what makes the answer stick. Then come exercises, a program to repair, and a summary. Where
+# the documents are mistaken, a box says so, with a cell that shows it.
 #
 # **Three speeds.** `peek` shows stored or small results, `quick` runs a small version (at most a minute), `full`
 # trains everything, best on a GPU. Write `SPEED = speed("full")`, or set the environment variable `METARL_SPEED`.
 #
-# **Checked numbers.** Trained numbers differ a little between machines, so a line such as `RL2 ... in [6.55, 6.73]:
-# yes` states the claim, and every change to the book is tested against it.
+# **Checked numbers.** Trained numbers differ a little between machines, so a line such as
+# `RL2: paid in ten pulls in [6.55, 6.73]: yes` states the claim, and every change to the book is tested against it.
 #
 # **Is my GPU seen?**
 
