@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import metarl_lab as ml
+from metarl_lab.learners import maml
 from metarl_lab.rollout import begin, collect, seeded_generator
 from metarl_lab.types import map_tensors
 
@@ -96,6 +97,30 @@ def test_meta_training_improves_the_return(name, options):
     first, last = (sum(row["return"] for row in rows) / 3 for rows in (run.rows[:3], run.rows[-3:]))
     assert last > first + 0.5, (first, last)
     assert all(row["kl"] <= 0.02 * (1 + 1e-5) for row in run.rows) or options.get("outer") == "ppo"
+
+
+def test_every_inner_step_of_an_update_reads_what_its_own_policy_acted(monkeypatch):
+    learner, log = ml.make_learner("maml", BANDIT, inner_steps=2, meta_batch=3, episodes=4), []
+    real_collect, real_outer = maml.collect, maml.trust_region_update
+
+    def collected(agent, family, tasks, trial, generator):
+        out = real_collect(agent, family, tasks, trial, generator)
+        log.append((trial.memory, out[0]))
+        return out
+
+    def outer(how, theta, parts, *rest):
+        batches = [torch.cat([part[k].action for part in parts]) for k in range(len(log))]
+        assert [torch.equal(b, e.action.flatten(1)) for b, (_, e) in zip(batches, log, strict=True)] == [True] * 3
+        return real_outer(how, theta, parts, *rest)
+
+    monkeypatch.setattr(maml, "collect", collected)
+    monkeypatch.setattr(maml, "trust_region_update", outer)
+    tasks = BANDIT.sample_tasks(3, "train", seeded_generator("cpu", 0))
+    learner.update(BANDIT, tasks, seeded_generator("cpu", 1))
+    (start, first), (once, second), (twice, _) = log
+    for expected, got in ((learner.absorb(start, first), once), (learner.absorb(once, second), twice)):
+        for k in got.parameters:
+            assert torch.equal(expected.parameters[k], got.parameters[k])
 
 
 def test_options_are_checked():

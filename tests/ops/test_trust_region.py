@@ -9,8 +9,9 @@ import torch
 
 from metarl_lab.nets.mlp import MLPPolicy
 from metarl_lab.ops.baseline import Samples
+from metarl_lab.ops.distributions import Categorical
 from metarl_lab.ops.inner_step import expand, inner_steps
-from metarl_lab.ops.meta_curvature import meta_curvature
+from metarl_lab.ops.meta_curvature import mean_kl, meta_curvature
 from metarl_lab.ops.outer_step import Adaptation, check_outer, gradient_update, outer_objective, trust_region_update
 from metarl_lab.ops.surrogates import SURROGATES, naive
 from metarl_lab.ops.trust_region import conjugate_gradient, flatten, line_search, trust_region_step, unflatten
@@ -144,6 +145,15 @@ def test_ppo_stops_at_its_clip_and_plain_ascends():
     after = outer_objective(how, theta, batches, plain.acted, clip=0.2)
     ceiling = ((batches[1].advantage * batches[1].advantage.sign() * 0.2).sum((1, 2)) / batches[1].live).mean()
     assert 0 < (after.objective - plain.objective).mean() <= ceiling + 1e-9
+
+
+def test_mean_kl_counts_live_steps_of_each_task():
+    old = Categorical(torch.tensor([[[0.0, 0.0], [1.0, 0.0]], [[0.0, 2.0], [0.0, 0.0]]]))
+    new = Categorical(torch.zeros(2, 2, 2))
+    p = torch.tensor([[0.5, 0.5], [0.7310586, 0.2689414], [0.1192029, 0.8807971]])
+    kl = (p * (2 * p).log()).sum(1)  # to an even chance of two
+    mask = torch.tensor([[[1.0, 1.0]], [[1.0, 0.0]]])  # the second task's last step was not live
+    torch.testing.assert_close(mean_kl(old, new, mask), torch.stack(((kl[0] + kl[1]) / 2, kl[2])))
 
 
 def test_unknown_outer_step():
