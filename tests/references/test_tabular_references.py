@@ -54,6 +54,16 @@ def test_value_iteration_gets_the_oracle_s_value_on_each_task() -> None:
     assert abs(error.mean().item()) < 4 / 200**0.5 and error.std().item() == pytest.approx(1, abs=0.2)
 
 
+def test_value_iteration_counts_the_steps_that_are_left() -> None:
+    """At the last step only its own reward matters: a plan read at another step fails here, if hardly elsewhere."""
+    agent = ml.make_reference("value_iteration", FAMILY)
+    tasks = FAMILY.sample_tasks(100, "test", seeded_generator("cpu", 8))
+    every_state = torch.eye(10).expand(100, 10, 10)  # as copies
+    seen = Seen(every_state, torch.zeros(100, 10), torch.zeros(100, 10), torch.zeros(100, 10), step=9)
+    action, _ = agent.act(agent.told(tasks, 10), seen, torch.rand(100, 10, 1))
+    assert (action == tasks.reward.argmax(-1)).all()
+
+
 def test_value_iteration_knows_the_best_arm_of_a_bandit() -> None:
     family = ml.make_family("bernoulli_bandit", arms=3, horizon=4)
     agent = ml.make_reference("value_iteration", family)
