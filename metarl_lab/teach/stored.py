@@ -24,7 +24,7 @@ def stored_or_run(chosen: str, name: str, compute: Callable[[], Mapping[str, np.
     name : name of the table, starting with the chapter's number
     compute : gives {name: array of numbers}
 
-    With the environment variable METARL_STORE set, what was computed is written to the table.
+    The environment variable METARL_STORE is the beginning of the names of tables to write: "01", or "01_price".
     """
     file = find_folder("data/results") / f"{name}.csv"
     if chosen == "peek":
@@ -32,7 +32,7 @@ def stored_or_run(chosen: str, name: str, compute: Callable[[], Mapping[str, np.
             raise ValueError(f"nothing is stored as {file.name}; choose the speed 'quick' or 'full'")
         return read(file)
     arrays = {key: np.asarray(array, dtype=np.float64) for key, array in compute().items()}
-    if os.environ.get("METARL_STORE"):
+    if name.startswith(os.environ.get("METARL_STORE") or "no table"):
         write(file, arrays)
     return arrays
 

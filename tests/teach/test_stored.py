@@ -19,9 +19,11 @@ def refuse():
 def test_peek_reads_what_a_run_stored(tmp_path, monkeypatch):
     (tmp_path / "data" / "results").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("METARL_STORE", "1")
+    monkeypatch.setenv("METARL_STORE", "01_t")
+    stored_or_run("quick", "02_test", arrays)
     computed = stored_or_run("quick", "01_test", arrays)
     shown = stored_or_run("peek", "01_test", refuse)
+    assert [f.name for f in (tmp_path / "data" / "results").iterdir()] == ["01_test.csv"]
     assert shown.keys() == computed.keys()
     for key in computed:
         np.testing.assert_allclose(shown[key], computed[key], rtol=1e-5)
