@@ -27,6 +27,9 @@ class FinetuneConfig:
     """Units of each hidden layer of the policy."""
     activation: str = "tanh"
     """"tanh" or "relu"."""
+    output_gain: float = 0.1
+    """Scale of the policy's initial output weights, in units of Xavier's. A small one starts near the centre of the
+    action box: at 1 the walk of some initial policies feeds on itself, and meta-training never recovers."""
     meta_batch: int = 20
     """Tasks per iteration."""
     episodes: int = 40
@@ -82,7 +85,7 @@ class Finetune(MetaLearner):
         check_positive("finetune", learning_rate=c.learning_rate, epochs=c.epochs, clip=c.clip)
         check_outer(c.outer)
         check_baseline(c.baseline)
-        self.policy = MLPPolicy(spec, c.hidden, c.activation)
+        self.policy = MLPPolicy(spec, c.hidden, c.activation, output_gain=c.output_gain)
         self.how = Adaptation(self.policy.per_task, [], naive)  # no inner step: the objective is that of one policy
         self.optimizer = torch.optim.Adam(self.parameters(), lr=c.learning_rate)
 

@@ -27,6 +27,9 @@ class MAMLConfig:
     """Units of each hidden layer of the policy."""
     activation: str = "tanh"
     """"tanh" or "relu"."""
+    output_gain: float = 0.1
+    """Scale of the policy's initial output weights, in units of Xavier's. A small one starts near the centre of the
+    action box: at 1 the walk of some initial policies feeds on itself, and meta-training never recovers."""
     meta_batch: int = 20
     """Tasks per iteration."""
     episodes: int = 20
@@ -91,7 +94,7 @@ class MAML(MetaLearner):
         check_positive("maml", learning_rate=c.learning_rate, epochs=c.epochs, clip=c.clip)
         check_outer(c.outer)
         check_baseline(c.baseline)
-        self.policy = MLPPolicy(spec, c.hidden, c.activation)
+        self.policy = MLPPolicy(spec, c.hidden, c.activation, output_gain=c.output_gain)
         step_sizes = [c.inner_step] + [c.later_inner_step] * (c.inner_steps - 1)
         surrogate = surrogate_named(c.surrogate)
         self.how = Adaptation(self.policy.per_task, step_sizes, surrogate, c.first_order, c.sampling_term)

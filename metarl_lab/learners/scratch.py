@@ -26,6 +26,8 @@ class ScratchConfig:
     """Units of each hidden layer of the policy."""
     activation: str = "tanh"
     """"tanh" or "relu"."""
+    output_gain: float = 1.0
+    """Scale of the policy's initial output weights, in units of Xavier's. 1 is the published random start."""
     meta_batch: int = 20
     """Tasks per iteration."""
     episodes: int = 20
@@ -59,7 +61,7 @@ class Scratch(MetaLearner):
         super().__init__(spec, config)
         check_positive("scratch", meta_batch=config.meta_batch, episodes=config.episodes)
         check_baseline(config.baseline)
-        self.policy = MLPPolicy(spec, config.hidden, config.activation)
+        self.policy = MLPPolicy(spec, config.hidden, config.activation, output_gain=config.output_gain)
 
     def begin(self, n_tasks: int, copies: int) -> Adapted:
         return fresh(self.policy.parameters_by_name(), n_tasks)

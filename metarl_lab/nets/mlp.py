@@ -33,6 +33,8 @@ class MLPPolicy(nn.Module):
     activation : "tanh" or "relu"
     log_std : float
         Initial log standard deviation of a box action, in units of the network's output; learned.
+    output_gain : float
+        Initial output weights, in units of Xavier's.
     """
 
     log_std: Tensor
@@ -40,7 +42,12 @@ class MLPPolicy(nn.Module):
     half_width: Tensor
 
     def __init__(
-        self, spec: Spec, hidden: tuple[int, ...] = (64, 64), activation: str = "tanh", log_std: float = 0.0
+        self,
+        spec: Spec,
+        hidden: tuple[int, ...] = (64, 64),
+        activation: str = "tanh",
+        log_std: float = 0.0,
+        output_gain: float = 1.0,
     ) -> None:
         super().__init__()
         if activation not in _ACTIVATIONS:
@@ -52,7 +59,9 @@ class MLPPolicy(nn.Module):
         sizes = (spec.observation_size, *hidden, spec.action_size)
         self.layers = len(sizes) - 1
         for i, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
-            self.register_parameter(f"weight{i}", nn.Parameter(nn.init.xavier_uniform_(torch.empty(inputs, outputs))))
+            gain = output_gain if i == self.layers - 1 else 1.0
+            weight = nn.init.xavier_uniform_(torch.empty(inputs, outputs), gain)
+            self.register_parameter(f"weight{i}", nn.Parameter(weight))
             self.register_parameter(f"bias{i}", nn.Parameter(torch.zeros(outputs)))
         if not self.discrete:
             self.register_parameter("log_std", nn.Parameter(torch.full((spec.action_size,), float(log_std))))
