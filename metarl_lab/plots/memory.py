@@ -66,7 +66,8 @@ def draw_moved(ax: Axes, moved: np.ndarray, moment: int, colour: str) -> None:
     ax.axvline(moment, color="black", linewidth=0.8, linestyle=":")
     ax.set(xlim=(-0.6, len(moved) - 0.4), ylim=(0, 1.1 * moved.max()), xlabel="moment", xticks=(3, 6, 9))
     ax.locator_params(axis="y", nbins=2)
-    ax.set_title("how far it moved, moment by moment", fontsize=9)
+    ax.set_ylabel("Euclidean distance", fontsize=8.5)
+    ax.set_title("how far the memory moved", fontsize=9)
     _plain(ax)
 
 
