@@ -53,6 +53,7 @@ def landscapes(
                 ax.plot(x, y, kind, ms=size, mfc=fill, mec=colour, mew=line, zorder=5, clip_on=False)
         ax.set_xticks(list(PROBABILITY_TICKS), list(PROBABILITY_TICKS.values()))
         ax.set_yticks(list(PROBABILITY_TICKS), list(PROBABILITY_TICKS.values()))
+        ax.tick_params(labelleft=index == 0)  # said once: text is most of the drawing time
         ax.set_title(title, fontsize=10)
         ax.set_xlabel("probability of the tunnel")
     np.ravel(axes)[0].set_ylabel("probability of the right door")
