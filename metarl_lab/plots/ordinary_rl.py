@@ -34,7 +34,8 @@ def gap_curves(
     draw_anchors(ax, {"perfect play": 100.0, "random play": 0.0})
     if mark is not None:
         ax.axvline(mark, color="#000000", linewidth=1.0)
-    ax.set(xlabel="env steps practised on this task", ylabel="gap closed (%)", ylim=(-12, 112), title=title)
+    ax.set(xlabel="env steps practised on this task", ylabel="gap closed (%)", ylim=(-12, 112))
+    ax.set_title(title, fontsize=10)
     ax.legend(frameon=False, fontsize=9, loc="lower right", bbox_to_anchor=(1.0, 0.15))
     return ax
 
@@ -68,7 +69,7 @@ def walks(
 
     Lengths are in the plane's own unit, and both axes have one scale.
     """
-    ax = new_figure(width=6.4, height=4.6)[1]
+    ax = new_figure(width=6.4, height=5.2)[1]
     for index, (name, walk) in enumerate(paths.items()):
         style = look(index) | {"marker": ""}
         for number, path in enumerate(walk):
@@ -76,9 +77,9 @@ def walks(
             ax.plot(path[:, 0], path[:, 1], alpha=0.75, label=label, **(style | {"linewidth": 1.3}))
     ax.plot(*old_goal, "o", mfc="none", mec=ANCHOR_GREY, ms=13, mew=1.5, linestyle="none", label="old goal")
     ax.plot(*goal, "*", color="#000000", ms=15, linestyle="none", label="new goal")
-    ax.set(xlim=(-0.95, 0.95), ylim=(-0.8, 0.8), xlabel="x (units of length)", ylabel="y (units of length)")
+    ax.set(xlim=(-1.0, 1.0), ylim=(-0.75, 0.75), xlabel="x (units of length)", ylabel="y (units of length)")
     ax.set_aspect("equal")
-    ax.legend(frameon=False, fontsize=8.5, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    ax.legend(frameon=False, fontsize=8.5, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
     return ax
 
 

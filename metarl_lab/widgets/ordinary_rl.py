@@ -38,7 +38,7 @@ def sample_counter(
             episodes,
             curves,
             mark=practised,
-            title=f"task {before + 1} of {places}; after {practised} steps: {reached}",
+            title=f"task {before + 1} of {places}, after {practised} env steps: {reached}",
             steps=steps,
         )
 
