@@ -4,9 +4,9 @@ import json
 import shlex
 from pathlib import Path
 
-import data as recipes
 import pytest
 
+import data as recipes
 import metarl_lab as ml
 from metarl_lab.cli import plan
 

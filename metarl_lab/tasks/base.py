@@ -15,6 +15,7 @@ Tasks = Any  # a NamedTuple of tensors with leading axis T
 State = Any  # a NamedTuple of tensors with leading axes (T, E)
 
 _LATTICE = 2**24  # float32 holds every multiple of 2^-24 below 1 exactly
+_SHUFFLE = {"train": 2_654_435, "test": 1, "ood": 1_640_531}  # odd, and far from small fractions of the lattice
 _CLASSES = 4  # residues: train 0, test 1, ood 2; residue 3 is left for users' own splits
 
 
@@ -71,11 +72,14 @@ def split_uniform(size: tuple[int, ...], split: str, generator: torch.Generator)
 
     Values lie on the lattice i 2^-24, exact in float32: i is congruent to 0 (train), 1 (test) or
     2 (ood) modulo 4, so that tasks built one-to-one from them cannot be shared between splits, while the
-    distribution is that of U(0, 1) to within 2^-22.
+    distribution is that of U(0, 1) to within 2^-22. Each split also shuffles the lattice in its own way: generators of
+    one seed would otherwise draw neighbours, tasks that differ in name only.
     """
     check_split(split)
-    i = torch.randint(0, _LATTICE // _CLASSES, size, generator=generator, device=generator.device)
     residue = SPLITS.index(split)
+    positions = _LATTICE // _CLASSES
+    i = torch.randint(0, positions, size, generator=generator, device=generator.device)
+    i = (i * _SHUFFLE[split]) % positions  # an odd factor makes this one-to-one modulo a power of two
     # 0 itself is excluded: families take logarithms and normal quantiles of these
     return ((_CLASSES * i + residue).float() / _LATTICE).clamp_min(0.25 / _LATTICE * (1 + residue))
 

@@ -115,3 +115,15 @@ def test_the_oracle_beats_random_and_earns_what_it_claims(name: str) -> None:
     played = ml.evaluate(ml.make_reference("oracle", made), made, **settings).per_task[:, 0]  # type: ignore[arg-type]
     error = played - claimed
     assert abs(error.mean()) <= 4 * error.std() / np.sqrt(400) + 1e-4
+
+
+def test_splits_drawn_with_one_seed_are_not_neighbours(name: str) -> None:
+    """Different tasks, not the same ones moved by a rounding error."""
+    chosen = family(name)
+    drawn = {}
+    for split in ("train", "test", "ood"):
+        tasks = chosen.sample_tasks(400, split, torch.Generator().manual_seed(0))
+        drawn[split] = tensors(tasks)[0].double().flatten(1)
+    for one, other in (("train", "test"), ("train", "ood"), ("test", "ood")):
+        pair = torch.stack((drawn[one].flatten(), drawn[other].flatten()))
+        assert torch.corrcoef(pair)[0, 1].abs() < 0.2
