@@ -120,13 +120,15 @@ def draw_anchors(ax: Axes, anchors: Mapping[str, float]) -> None:
 
 def encode_png(figure: Figure, colours: int = 128) -> bytes:
     """Return the figure as a PNG of at most `colours` colours: a third of the size, no visible loss in line plots."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
-    plain = io.BytesIO()
-    figure.savefig(plain, format="png", dpi=DPI, facecolor="white")
-    plain.seek(0)
+    figure.set(dpi=DPI, facecolor="white")
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # straight to pixels: saving a PNG only to read it again takes a quarter of a slider's 200 ms
+    picture = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba(), "raw", "RGBA", 0, 1)
     small = io.BytesIO()
-    Image.open(plain).convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    picture.convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(small, "PNG")
     return small.getvalue()
 
 
@@ -136,7 +138,8 @@ def image_tag(png: bytes, alt: str, width: int | None = None) -> str:
         raise ValueError(f"alt text {alt!r} is too short; say what is plotted against what, and what one sees")
     size = f' width="{width}"' if width else ""
     data = base64.b64encode(png).decode()
-    return f'<img alt="{html.escape(alt, quote=True)}"{size} src="data:image/png;base64,{data}">'
+    fit = 'style="max-width:100%;height:auto"'  # a narrow window shrinks the picture, and cuts nothing off
+    return f'<img alt="{html.escape(alt, quote=True)}"{size} {fit} src="data:image/png;base64,{data}">'
 
 
 def figure_with_alt(figure: Figure | Axes, alt: str) -> None:

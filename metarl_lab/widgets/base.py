@@ -78,7 +78,7 @@ class Explorer:
         self.name, self.controls = name, dict(controls)
         self._render, self._alt = render, alt
         self._pictures: dict[tuple[Any, ...], tuple[str, bytes | None]] = {}
-        self._view = widgets.HTML()
+        self._view = widgets.HTML(layout=widgets.Layout(width="100%"))
         self._status = widgets.HTML(layout=widgets.Layout(min_height="1.6em"))
         self.widget: Any = widgets.VBox([*self.controls.values(), self._status, self._view], model_id=model_id(name))
         for control in self.controls.values():
