@@ -48,7 +48,7 @@ class Recipe:
 
 
 # The MAML authors' protocol and network; both learners act 40 episodes of 20 tasks per iteration.
-_NAVIGATION = "--family point_navigation --iterations 150 --learner.hidden 100 100 --learner.activation relu"
+_NAVIGATION = "--family point_navigation --iterations 100 --learner.hidden 100 100 --learner.activation relu"
 
 RECIPES: dict[str, Recipe] = {
     "rl2-bernoulli_bandit-2x10": Recipe(
