@@ -1,0 +1,93 @@
+"""Write the README's tables from data/results: `python tools/readme.py`; a test compares.
+
+The speed table is the stored output of `metarl bench` (data/results/bench.txt), word for word.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "data" / "results"
+
+
+def interval(card: dict, batch: int) -> str:
+    """Mean over seeds with its interval; of one seed, the interval over tasks."""
+    score = card["score"]
+    one = len(card["seeds"]) == 1
+    mean, low, high = (score[("stored_" if one else "") + k][batch] for k in ("mean", "low", "high"))
+    return f"{mean:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def bandits() -> str:
+    """RL2 beside exact and classical references."""
+    references = pd.read_csv(RESULTS / "bandit_references.csv")
+    published = pd.read_csv(ROOT / "data" / "published" / "bandits.csv").set_index(["n", "k"])
+    lines = [
+        "| pulls, arms | RL2, mean of seeds | by seed | exact | Gittins | greedy | Thompson | RL2, published |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for arms, pulls in ((2, 10), (5, 10), (10, 10), (5, 100)):
+        path = ROOT / "data" / "checkpoints" / f"rl2-bernoulli_bandit-{arms}x{pulls}" / "card.json"
+        if not path.exists():
+            continue
+        card = json.loads(path.read_text())
+        rows = references[(references.arms == arms) & (references.pulls == pulls)].set_index("reference")
+        exact = rows.exact.get("bayes_optimal")
+        told = f"{published.rl2[pulls, arms]:.1f}" if (pulls, arms) in published.index else ""
+        seeds = ", ".join(f"{x[0]:.2f}" for x in card["score"]["by_seed"])
+        others = " | ".join(f"{rows['mean'].get(name):.2f}" for name in ("gittins", "greedy", "thompson"))
+        optimum = "" if exact is None or pd.isna(exact) else f"{exact:.3f}"
+        lines.append(f"| {pulls}, {arms} | {interval(card, 0)} | {seeds} | {optimum} | {others} | {told} |")
+    return "\n".join(lines)
+
+
+def navigation() -> str:
+    """Return after 0 to 3 inner steps on the authors' goals."""
+    table = pd.read_csv(RESULTS / "point_navigation.csv", keep_default_na=False)
+    table = table[table.seed.isin(["all", ""])]
+    lines = [
+        "| learner (inner step size) | before | 1 step | 2 steps | 3 steps |",
+        "|---|---|---|---|---|",
+    ]
+    for (learner, size), rows in table.groupby(["learner", "inner_step"], sort=False):
+        cells = [""] * 4
+        for row in rows.itertuples():
+            spread = "" if row.low == row.high else f" [{float(row.low):.1f}, {float(row.high):.1f}]"
+            cells[int(row.step)] = f"{float(row.mean):.1f}{spread}"
+        name = f"{learner} ({size})" if size else learner
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def speed() -> str:
+    """The stored output of `metarl bench`."""
+    return f"```\n{(RESULTS / 'bench.txt').read_text().rstrip()}\n```"
+
+
+def render(text: str) -> str:
+    """The README with its tables between the markers made anew."""
+    for name, make in (("bandits", bandits), ("navigation", navigation), ("speed", speed)):
+        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        head, rest = text.split(begin)
+        text = f"{head}{begin}\n{make()}\n{end}{rest.split(end)[1]}"
+    return text
+
+
+def main() -> None:
+    """Rewrite README.md; with --check, only say whether it is up to date."""
+    path = ROOT / "README.md"
+    new = render(path.read_text())
+    if "--check" in sys.argv:
+        sys.exit(
+            0 if new == path.read_text() else "README.md is not what data/results says; run python tools/readme.py"
+        )
+    path.write_text(new)
+
+
+if __name__ == "__main__":
+    main()
