@@ -41,6 +41,7 @@ def run(*command: str, **extra: str) -> bool:
     """Run a tool of this environment from the root of the checkout."""
     # Quick mode, a headless backend, and a fixed hash seed: what a notebook prints must not depend on the shell.
     settings = {"METARL_SPEED": "quick", "MPLBACKEND": "agg", "PYTHONHASHSEED": "0", "JUPYTER_PLATFORM_DIRS": "1"}
+    settings["OMP_NUM_THREADS"] = "1"  # the tensors of tests are small, and several tests run at once
     environment = {**os.environ, **settings, **extra}
     print("$", *command, flush=True)
     return subprocess.run([sys.executable, "-m", *command], cwd=ROOT, env=environment).returncode == 0
@@ -68,7 +69,12 @@ def layers_step() -> bool:
 
 
 def tests_step() -> bool:
-    return run("pytest", "tests", "--ignore=tests/browser", "--durations=10")
+    return run("pytest", "tests", "--ignore=tests/browser", "--durations=10", "-n", jobs(), "--dist", "loadfile")
+
+
+def jobs() -> str:
+    """Processes at once: METARL_TEST_JOBS, else the processors, four at most."""
+    return os.environ.get("METARL_TEST_JOBS") or str(min(os.cpu_count() or 1, 4))
 
 
 def chapters() -> list[Path]:
@@ -89,9 +95,7 @@ def notebooks_step() -> bool:
     options = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=240", "--durations=5", "-q", "--timeout=900"]
     if sanitize.exists():
         options.append(f"--nbval-sanitize-with={sanitize.relative_to(ROOT)}")
-    jobs = os.environ.get("METARL_TEST_JOBS")
-    if jobs:
-        options += ["-n", jobs, "--dist", "loadscope"]
+    options += ["-n", jobs(), "--dist", "loadscope"]  # a chapter's cells stay in one kernel, in their order
     # pytest exits with 5 when it collects nothing, so an empty chapter set cannot pass.
     return run("pytest", *options, *[str(path.relative_to(ROOT)) for path in found])
 
