@@ -99,13 +99,9 @@ def differences(f, theta: np.ndarray) -> np.ndarray:
     return np.array([(f(theta + d) - f(theta - d)) / 2e-5 for d in steps])
 
 
-# --- the learner, on listed data --------------------------------------------------------------------------------------
-
-
 def learner_with(**options) -> MAML:
-    settings = {"hidden": (), "discount": 1.0, "standardize": False, "baseline": "none"}
-    steps = {"inner_step": 1.5, "later_inner_step": 0.8}
-    learner = make_learner("maml", TinyFamily(), **{**settings, **steps, **options}).double()
+    exact = {"discount": 1.0, "standardize": False, "baseline": "none", "inner_step": 1.5, "later_inner_step": 0.8}
+    learner = make_learner("maml", TinyFamily(), **{"hidden": (), **exact, **options}).double()
     assert isinstance(learner, MAML)
     with torch.no_grad():
         learner.policy.weight0.copy_(torch.as_tensor(THETA[:4].reshape(2, 2)))
