@@ -20,7 +20,6 @@ import numpy as np
 import pandas as pd
 
 import metarl_lab as ml
-from metarl_lab.catalog import lookup
 from metarl_lab.checkpoint import save_agent
 from metarl_lab.cli import plan
 from metarl_lab.learners.base import MetaLearner
@@ -188,7 +187,6 @@ def main() -> None:
     for name in RECIPES if names == ["all"] else names:
         if name not in RECIPES:
             sys.exit(f"{name!r} is not a stored agent; choose from {', '.join(RECIPES)}, or all")
-        lookup("learners", RECIPES[name].train.split()[0])
         make(name)
 
 
