@@ -21,6 +21,7 @@ ORDER = [
     "tasks",
     "rollout",
     "replay",
+    "inner_loop",
     "learners",
     "samplers",
     "references",

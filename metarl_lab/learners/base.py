@@ -1,4 +1,7 @@
-"""MetaLearner: what every learned agent is. One algorithm per file beside this one."""
+"""MetaLearner: what every learned agent is; GradientLearner: one whose memory is each task's own parameters.
+
+One algorithm per file beside this one.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from metarl_lab.inner_loop import AdaptConfig, check_config, samples_of
+from metarl_lab.nets.mlp import MLPPolicy
+from metarl_lab.ops.baseline import Samples
+from metarl_lab.ops.inner_step import Adaptation, Adapted, Parameters, adapt, fresh
 from metarl_lab.tasks.base import TaskFamily, Tasks
 from metarl_lab.types import Episodes, Memory, Metrics, Seen, Spec
 
@@ -88,3 +95,48 @@ class MetaLearner(nn.Module, ABC):
 
     def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {k: v for k, v in vars(self).items() if isinstance(v, torch.optim.Optimizer)}
+
+
+class GradientLearner(MetaLearner, ABC):
+    """A learner that adapts by policy gradient. Memory: each task's own parameters (``Adapted``).
+
+    How it acts and adapts is here, the same for all and never overridden; what sets one apart is ``how`` (which
+    parameters move, along which surrogate), which it assigns, and ``update``. Its meta-parameters are the policy
+    network's, and those that it registers itself.
+    """
+
+    shares_memory = True
+    how: Adaptation
+
+    def __init__(self, spec: Spec, config: AdaptConfig) -> None:
+        check_config(self.name, config)
+        super().__init__(spec, config)
+        self.network = MLPPolicy(spec, config.hidden, config.activation, output_gain=config.output_gain)
+
+    def meta_parameters(self) -> Parameters:
+        """All parameters by their last names: the network's own, and the learner's beside."""
+        return {name.rsplit(".", 1)[-1]: p for name, p in self.named_parameters()}
+
+    def begin(self, n_tasks: int, copies: int) -> Adapted:
+        """Every task starts from the meta-parameters."""
+        return fresh(self.how, self.meta_parameters(), n_tasks)
+
+    def act(self, memory: Adapted, seen: Seen, noise: Tensor) -> tuple[Tensor, Adapted]:
+        """Every task acts by its own parameters."""
+        return self.how.policy(memory.parameters, seen.observation).sample(noise), memory
+
+    def absorb(self, memory: Adapted, episodes: Episodes) -> Adapted:
+        """One inner step of every task on its own episodes."""
+        sizes = (self.config.inner_step, self.config.later_inner_step)
+        return adapt(self.how, self.meta_parameters(), memory, self.samples(episodes), sizes)
+
+    def samples(self, episodes: Episodes) -> Samples:
+        """What the policy gradient reads of a batch of episodes."""
+        return samples_of(episodes, self.config)
+
+    def policy(self, memory: Adapted, task: int) -> nn.Module:
+        """The policy of one task as a module of its own: observation (..., O) -> distribution of actions.
+
+        IndexError for a task that is not in the memory.
+        """
+        return self.network.of_task(self.how.fold(memory.parameters), task)

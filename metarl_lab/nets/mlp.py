@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 
@@ -72,6 +73,24 @@ class MLPPolicy(nn.Module):
     def parameters_by_name(self) -> Parameters:
         """The shared parameters, name -> tensor."""
         return dict(self.named_parameters())
+
+    @property
+    def head(self) -> tuple[str, ...]:
+        """Names of the last layer's parameters."""
+        return f"weight{self.layers - 1}", f"bias{self.layers - 1}"
+
+    def of_task(self, parameters: Parameters, task: int) -> MLPPolicy:
+        """A module of its own with one task's row of ``parameters`` (T, ...); it shares nothing with this one.
+
+        IndexError for a task that is not there.
+        """
+        rows = {k: parameters[k] for k in self.parameters_by_name()}
+        n_tasks = len(next(iter(rows.values())))
+        if not 0 <= task < n_tasks:
+            raise IndexError(f"task={task} is not in this memory; give 0 to {n_tasks - 1}")
+        own = copy.deepcopy(self)
+        own.load_state_dict({k: p[task].detach() for k, p in rows.items()})
+        return own
 
     def forward(self, observation: Tensor) -> Distribution:
         """With the module's own parameters. observation (..., O)."""

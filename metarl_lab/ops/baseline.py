@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from metarl_lab.ops.returns import discounted_returns, gae
-from metarl_lab.types import Episodes
+from metarl_lab.types import Episodes, map_tensors
 
 BASELINES = ("leave_one_out", "same_batch", "none")
 
@@ -26,6 +26,7 @@ class Samples(NamedTuple):
     mask: Tensor  # (T, N, H) of 0. and 1.: the step was live
     score: Tensor  # (T,) mean discounted return of an episode
     scale: Tensor  # (T,) what advantages were multiplied by (1 unless standardized)
+    acted: Any = None  # the distributions (T, M) that the actions were drawn from; None: those being differentiated
 
     @property
     def live(self) -> Tensor:
@@ -113,13 +114,14 @@ def advantages(
 
 
 def first_episodes(samples: Samples, count: int) -> Samples:
-    """The first ``count`` of each task's N episodes; views, nothing is copied."""
+    """The first ``count`` of each task's N episodes, at the policy that acted; views, nothing is copied."""
     steps = count * samples.mask.shape[2]
     return samples._replace(
         observation=samples.observation[:, :steps],
         action=samples.action[:, :steps],
         advantage=samples.advantage[:, :count],
         mask=samples.mask[:, :count],
+        acted=None,
     )
 
 
@@ -127,9 +129,8 @@ def pieces(batches: list[Samples], steps: int | None) -> list[list[Samples]]:
     """Cut batches along the task axis into parts of at most ``steps`` steps each (a task at least); None: one part."""
     if steps is None:
         return [batches]
-    tasks = max(1, steps // batches[-1].mask[0].numel())
-    cut = [[Samples(*part) for part in zip(*(x.split(tasks) for x in batch), strict=True)] for batch in batches]
-    return [list(part) for part in zip(*cut, strict=True)]
+    tasks, n = max(1, steps // batches[-1].mask[0].numel()), len(batches[-1].mask)
+    return [[map_tensors(lambda x, i=i: x[i : i + tasks], batch) for batch in batches] for i in range(0, n, tasks)]
 
 
 def minus_mean_of_others(x: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import metarl_lab as ml
-from metarl_lab.learners import maml
+from metarl_lab import inner_loop
 from metarl_lab.rollout import begin, collect, seeded_generator
 from metarl_lab.types import map_tensors
 
@@ -68,7 +68,7 @@ def test_one_step_on_a_bandit_raises_the_chance_of_the_better_arm(name):
     observation = torch.ones(4, 1, 1)
     paid = [[episodes.reward[i][episodes.action[i] == arm].mean() for arm in (0, 1)] for i in range(4)]
     before, after = (
-        learner.policy.per_task(m.parameters, observation).logits.softmax(-1) for m in (trial.memory, adapted)
+        learner.network.per_task(m.parameters, observation).logits.softmax(-1) for m in (trial.memory, adapted)
     )
     for i, (left, right) in enumerate(paid):
         best = int(right > left)
@@ -101,7 +101,7 @@ def test_meta_training_improves_the_return(name, options):
 
 def test_every_inner_step_of_an_update_reads_what_its_own_policy_acted(monkeypatch):
     learner, log = ml.make_learner("maml", BANDIT, inner_steps=2, meta_batch=3, episodes=4), []
-    real_collect, real_outer = maml.collect, maml.trust_region_update
+    real_collect, real_outer = inner_loop.collect, inner_loop.trust_region_update
 
     def collected(agent, family, tasks, trial, generator):
         out = real_collect(agent, family, tasks, trial, generator)
@@ -113,8 +113,8 @@ def test_every_inner_step_of_an_update_reads_what_its_own_policy_acted(monkeypat
         assert [torch.equal(b, e.action.flatten(1)) for b, (_, e) in zip(batches, log, strict=True)] == [True] * 3
         return real_outer(how, theta, parts, *rest)
 
-    monkeypatch.setattr(maml, "collect", collected)
-    monkeypatch.setattr(maml, "trust_region_update", outer)
+    monkeypatch.setattr(inner_loop, "collect", collected)
+    monkeypatch.setattr(inner_loop, "trust_region_update", outer)
     tasks = BANDIT.sample_tasks(3, "train", seeded_generator("cpu", 0))
     learner.update(BANDIT, tasks, seeded_generator("cpu", 1))
     (start, first), (once, second), (twice, _) = log
@@ -126,7 +126,7 @@ def test_every_inner_step_of_an_update_reads_what_its_own_policy_acted(monkeypat
 def test_options_are_checked():
     for options, message in [
         ({"outer": "sgd"}, "outer='sgd' is not known"),
-        ({"surrogate": "lvc"}, "surrogate 'lvc' is not known"),
+        ({"surrogate": "exact"}, "surrogate 'exact' is not known"),
         ({"baseline": "neural"}, "baseline 'neural' is not known"),
         ({"inner_steps": 0}, "inner_steps=0 is not allowed"),
     ]:

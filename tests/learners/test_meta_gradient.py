@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from metarl_lab.catalog import make_learner
-from metarl_lab.learners.maml import MAML
+from metarl_lab.learners.base import GradientLearner
 from metarl_lab.ops.outer_step import outer_objective
 from metarl_lab.ops.trust_region import flatten
 from metarl_lab.rollout import seeded_generator
@@ -99,13 +99,14 @@ def differences(f, theta: np.ndarray) -> np.ndarray:
     return np.array([(f(theta + d) - f(theta - d)) / 2e-5 for d in steps])
 
 
-def learner_with(**options) -> MAML:
+def learner_with(**options) -> GradientLearner:
     exact = {"discount": 1.0, "standardize": False, "baseline": "none", "inner_step": 1.5, "later_inner_step": 0.8}
-    learner = make_learner("maml", TinyFamily(), **{"hidden": (), **exact, **options}).double()
-    assert isinstance(learner, MAML)
+    name = "emaml" if options.pop("sampling_term", False) else "maml"
+    learner = make_learner(name, TinyFamily(), **{"hidden": (), **exact, **options}).double()
+    assert isinstance(learner, GradientLearner)
     with torch.no_grad():
-        learner.policy.weight0.copy_(torch.as_tensor(THETA[:4].reshape(2, 2)))
-        learner.policy.bias0.copy_(torch.as_tensor(THETA[4:]))
+        learner.network.weight0.copy_(torch.as_tensor(THETA[:4].reshape(2, 2)))
+        learner.network.bias0.copy_(torch.as_tensor(THETA[4:]))
     return learner
 
 
@@ -122,7 +123,7 @@ def episodes_of(datasets) -> Episodes:
     return Episodes(observation, action, reward, no, last, ~no, observation[..., -1, :], (action[..., 0, 0], a0))
 
 
-def expected_gradient(learner: MAML, sizes: list[int]) -> np.ndarray:
+def expected_gradient(learner: GradientLearner, sizes: list[int]) -> np.ndarray:
     """Expectation, over every data set, of H times the gradient of the learner's own outer objective.
 
     sizes: trajectories per batch, for each inner step and for the batch after the last.
@@ -139,13 +140,13 @@ def expected_gradient(learner: MAML, sizes: list[int]) -> np.ndarray:
                 theta = step_on(theta, dataset, samples[k].advantage[i].numpy(), learner.how.step_sizes[k])
         weights.append(weight)
     assert sum(weights) == pytest.approx(1)
-    parameters = learner.policy.parameters_by_name()
+    parameters = learner.network.parameters_by_name()
     objective = outer_objective(learner.how, parameters, samples).objective
     total = (objective * torch.tensor(weights)).sum()
     return H * flatten(torch.autograd.grad(total, [parameters["weight0"], parameters["bias0"]])).numpy()
 
 
-def exact_objective(learner: MAML, sizes: list[int]):
+def exact_objective(learner: GradientLearner, sizes: list[int]):
     """theta -> mean, over the data that theta draws, of the value after adaptation."""
     datasets = [list(itertools.product(TRAJECTORIES, repeat=n)) for n in sizes[:-1]]
     known = [learner.samples(episodes_of(column)).advantage.numpy() for column in datasets]
@@ -194,12 +195,12 @@ def limit_gradient(surrogate: str) -> np.ndarray:
     """
     learner = learner_with(surrogate=surrogate)
     with torch.no_grad():
-        learner.policy.weight0.zero_()
-        learner.policy.bias0.zero_()
+        learner.network.weight0.zero_()
+        learner.network.bias0.zero_()
     before, after = learner.samples(episodes_of([TRAJECTORIES] * 8)), [[t] for t in TRAJECTORIES]
     theta = step_on(np.zeros(6), TRAJECTORIES, before.advantage[0].numpy(), learner.how.step_sizes[0])
     chance = torch.tensor([probability(theta, t) for t in TRAJECTORIES])
-    parameters = learner.policy.parameters_by_name()
+    parameters = learner.network.parameters_by_name()
     out = outer_objective(learner.how, parameters, [before, learner.samples(episodes_of(after))])
     leaves = [parameters["weight0"], parameters["bias0"]]
     return H * flatten(torch.autograd.grad((out.objective * chance).sum(), leaves)).numpy()
@@ -239,7 +240,9 @@ def test_update_moves_along_the_exact_meta_gradient_on_average():
         learner.update(TinyFamily(), TinyFamily().sample_tasks(2000, "train", generator), generator)
         draws.append(
             H
-            * flatten([learner.state_dict()[k] - start[k] for k in ("policy.weight0", "policy.bias0")]).double().numpy()
+            * flatten([learner.state_dict()[k] - start[k] for k in ("network.weight0", "network.bias0")])
+            .double()
+            .numpy()
         )
     mean, error = np.mean(draws, 0), np.std(draws, 0) / np.sqrt(len(draws))
     exact = differences(exact_objective(learner_with(), [2, 2]), THETA)

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from metarl_lab.nets.mlp import MLPPolicy
-from metarl_lab.ops.baseline import Samples
+from metarl_lab.ops.baseline import Samples, pieces
 from metarl_lab.ops.distributions import Categorical
-from metarl_lab.ops.inner_step import expand, inner_steps
+from metarl_lab.ops.inner_step import Adaptation, expand, inner_steps
 from metarl_lab.ops.meta_curvature import mean_kl, meta_curvature
-from metarl_lab.ops.outer_step import Adaptation, check_outer, gradient_update, outer_objective, trust_region_update
+from metarl_lab.ops.outer_step import check_outer, gradient_update, hold, outer_objective, trust_region_update
 from metarl_lab.ops.surrogates import SURROGATES, naive
 from metarl_lab.ops.trust_region import conjugate_gradient, flatten, line_search, trust_region_step, unflatten
 from metarl_lab.types import Spec
@@ -80,20 +80,20 @@ def test_meta_curvature_is_the_hessian_of_the_kl(kind, surrogate, steps):
     theta, sizes, chosen = policy.parameters_by_name(), [0.5, 0.25][:steps], SURROGATES[surrogate]
     like = list(theta.values())
     how = Adaptation(policy.per_task, sizes, chosen)
-    acted = outer_objective(how, theta, batches).acted
+    held = hold(how, theta, batches)
 
     def kl(flat):
         moved = dict(zip(theta, unflatten(flat, like), strict=True))
-        return outer_objective(how, moved, batches, acted).kl.sum()
+        return outer_objective(how, moved, held).kl.sum()
 
     flat = flatten(like).detach()
     assert kl(flat.requires_grad_()).item() == pytest.approx(0, abs=1e-12)
     exact = torch.autograd.functional.hessian(kl, flat)
-    stages = inner_steps(policy.per_task, expand(theta, T), batches[:-1], sizes, chosen, create_graph=False)
-    product = meta_curvature(policy.per_task, stages, batches, sizes, chosen)
+    stages = inner_steps(how, theta, batches[:-1], T, create_graph=False)
+    product = meta_curvature(how, theta, stages, batches)
     torch.testing.assert_close(torch.stack([product(v) for v in torch.eye(len(flat)).double()]), exact)
     if steps:  # a curvature that forgets the inner step is another one
-        first = meta_curvature(policy.per_task, stages, batches, sizes, chosen, first_order=True)
+        first = meta_curvature(how._replace(first_order=True), theta, stages, batches)
         assert (torch.stack([first(v) for v in torch.eye(len(flat)).double()]) - exact).abs().max() > 1e-3
 
 
@@ -104,10 +104,11 @@ def test_trpo_raises_the_objective_and_keeps_the_kl_within_its_bound(kind, first
     policy, batches = policy_of(kind), [samples_of(1, kind), samples_of(2, kind)]
     theta = policy.parameters_by_name()
     how = Adaptation(policy.per_task, [0.3], naive, first_order)
+    batches = hold(how, theta, batches)
     before = outer_objective(how, theta, batches)
-    cut = [[Samples(*(x[i : i + 1] for x in s)) for s in batches] for i in range(T)]  # one task a part
+    cut = pieces(batches, 1)  # one task a part
     values = trust_region_update(how, theta, cut, bound, 10, 1e-5, episodes=N)
-    after = outer_objective(how, theta, batches, before.acted)
+    after = outer_objective(how, theta, batches)
     assert 0.2 * bound < after.kl.mean() <= bound * (1 + 1e-6)
     assert after.objective.mean() > before.objective.mean()
     assert values["kl"] == pytest.approx(after.kl.mean().item())
@@ -135,14 +136,16 @@ def test_outer_objective_reads_post_adaptation_advantages_only():
 def test_ppo_stops_at_its_clip_and_plain_ascends():
     policy, batches = policy_of("discrete"), [samples_of(1, "discrete"), samples_of(2, "discrete")]
     theta, how = policy.parameters_by_name(), Adaptation(policy.per_task, [0.3], naive)
+    batches = hold(how, theta, batches)
     before = outer_objective(how, theta, batches)
     gradient_update(how, theta, [batches], torch.optim.SGD(list(theta.values()), lr=0.01))
-    plain = outer_objective(how, theta, batches, before.acted)
-    assert plain.objective.mean() > before.objective.mean()
+    assert outer_objective(how, theta, batches).objective.mean() > before.objective.mean()
+    batches = hold(how, theta, batches)
+    plain = outer_objective(how, theta, batches)
     optimizer = torch.optim.Adam(list(theta.values()), lr=0.05)
     gradient_update(how, theta, [batches], optimizer, epochs=200, clip=0.2)
     # the clipped objective cannot exceed what ratios of 1.2 and 0.8 give
-    after = outer_objective(how, theta, batches, plain.acted, clip=0.2)
+    after = outer_objective(how, theta, batches, clip=0.2)
     ceiling = ((batches[1].advantage * batches[1].advantage.sign() * 0.2).sum((1, 2)) / batches[1].live).mean()
     assert 0 < (after.objective - plain.objective).mean() <= ceiling + 1e-9
 

@@ -1,0 +1,78 @@
+"""ProMP: proximal meta-policy search, a low-variance meta-gradient used for several steps on the same data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from metarl_lab.inner_loop import AdaptConfig, inner_loop, parts_of, step_sizes, trial_metrics
+from metarl_lab.learners.base import GradientLearner
+from metarl_lab.ops.inner_step import Adaptation
+from metarl_lab.ops.outer_step import gradient_update
+from metarl_lab.ops.surrogates import lvc, surrogate_named
+from metarl_lab.tasks.base import TaskFamily, Tasks, check_positive
+from metarl_lab.types import Metrics, Spec
+
+
+@dataclass(frozen=True)
+class ProMPConfig(AdaptConfig):
+    """What can be chosen. The outer defaults are those of the authors' scripts."""
+
+    inner_steps: int = 1
+    """Inner steps that meta-training looks through."""
+    surrogate: str = "lvc"
+    """What the inner step differentiates; "lvc" is ProMP's. See ``maml`` for the others."""
+    first_order: bool = False
+    """Take the inner gradient as a constant: no second derivatives."""
+    inner_clip: float = 0.3
+    """Clip of the inner step's ratio to the policy that acted, 1 -+ inner_clip; 0 does not clip (as the paper)."""
+    epochs: int = 5
+    """Gradient steps per iteration."""
+    clip: float = 0.3
+    """Clip of the ratio after adaptation, 1 -+ clip."""
+    learning_rate: float = 1e-3
+    """Adam's step size."""
+    kl_weight: float = 5e-4
+    """First weight of the KL penalty, which keeps the policies before adaptation near the ones that acted."""
+    kl_target: float = 0.01
+    """The weight doubles after an iteration that moved them by more than 1.5 times this KL, and halves below 1 / 1.5
+    times, nats per step."""
+    piece: int = 20_000
+    """Steps differentiated at once on a CPU, so that they stay in its cache; changes rounding only."""
+
+
+class ProMP(GradientLearner):
+    """max_theta sum_i J_i^CLIP(theta_i') - eta KL(pi_acted || pi_theta), theta_i' = theta + alpha grad J_i^LR(theta)
+    (Rothfuss et al. 2019, eqs. 13, 14, algorithm 1).
+
+    Memory: each task's own parameters. At the policies that acted (first gradient step) this is MAML's gradient with
+    the low-variance-curvature surrogate.
+    """
+
+    name: ClassVar[str] = "promp"
+    source: ClassVar[str] = "Rothfuss, Lee, Clavera, Asfour & Abbeel 2019, arXiv 1810.06784; code jonasrothfuss/ProMP"
+    Config = ProMPConfig
+    kl_weight: Tensor
+
+    def __init__(self, spec: Spec, config: ProMPConfig) -> None:
+        super().__init__(spec, config)
+        check_positive("promp", kl_weight=config.kl_weight, kl_target=config.kl_target)
+        surrogate = surrogate_named(config.surrogate)
+        if surrogate is lvc and config.inner_clip:
+            surrogate = partial(lvc, clip=config.inner_clip)
+        self.how = Adaptation(self.network.per_task, step_sizes(config), surrogate, config.first_order)
+        self.optimizer = torch.optim.Adam(self.parameters(), lr=config.learning_rate)
+        self.register_buffer("kl_weight", torch.tensor(config.kl_weight, dtype=torch.float64))
+
+    def update(self, family: TaskFamily, tasks: Tasks, generator: torch.Generator) -> Metrics:
+        c = self.config
+        acted, batches = inner_loop(self, family, tasks, c.inner_steps, generator)
+        weight, parts = self.kl_weight.item(), parts_of(batches, c.piece)
+        values = gradient_update(self.how, self.meta_parameters(), parts, self.optimizer, c.epochs, c.clip, weight)
+        moved = values["inner_kl"]
+        self.kl_weight *= 2.0 if moved > 1.5 * c.kl_target else 0.5 if moved < c.kl_target / 1.5 else 1.0
+        return trial_metrics(acted, values | {"kl_weight": weight})
