@@ -26,5 +26,6 @@ class Oracle(Knowing):
 
     def act(self, memory: Tasks, seen: Seen, noise: Tensor) -> tuple[Tensor, Tasks]:
         action = self.family.best_action(memory, seen.observation, seen.step)
-        assert action is not None
+        if action is None:
+            raise ValueError(f"oracle: {self.family.name} with these options has no known best_action")
         return action, memory
