@@ -1,4 +1,4 @@
-"""Cart-pole with varied physics: the same balancing act, but who pushes which way, and how hard, is hidden."""
+"""Cart-pole with varied physics: the same balancing act, but which action pushes which way, and how hard, is hidden."""
 
 from __future__ import annotations
 
@@ -48,28 +48,33 @@ class CartPole(TaskFamily):
     Dynamics, thresholds, start states and reward are those of Gymnasium's CartPole-v1 (explicit Euler steps of 0.02 s);
     a test holds the two equal step for step. The task is the physics, of which nothing is observed:
 
-    =============  ========  ====================  =====================================
-    quantity       standard  train, test (x 2/3..3/2)  ood (to x 1/2 or x 2)
-    =============  ========  ====================  =====================================
-    gravity        9.8       6.53 .. 14.7 m/s^2    4.9 .. 6.53 or 14.7 .. 19.6 m/s^2
-    cart mass      1.0       0.667 .. 1.5 kg       0.5 .. 0.667 or 1.5 .. 2.0 kg
-    pole mass      0.1       0.0667 .. 0.15 kg     0.05 .. 0.0667 or 0.15 .. 0.2 kg
-    half length    0.5       0.333 .. 0.75 m       0.25 .. 0.333 or 0.75 .. 1.0 m
-    force          10.0      6.67 .. 15 N          5.0 .. 6.67 or 15 .. 20 N
-    =============  ========  ====================  =====================================
+    =============  ========  =======================  =================================
+    quantity       standard  train, test (x 2/3-1.5)  ood (down to x 1/2, or up to x 2)
+    =============  ========  =======================  =================================
+    gravity        9.8       6.53 .. 14.7 m/s^2       4.9 .. 6.53 or 14.7 .. 19.6 m/s^2
+    cart mass      1.0       0.667 .. 1.5 kg          0.5 .. 0.667 or 1.5 .. 2.0 kg
+    pole mass      0.1       0.0667 .. 0.15 kg        0.05 .. 0.0667 or 0.15 .. 0.2 kg
+    half length    0.5       0.333 .. 0.75 m          0.25 .. 0.333 or 0.75 .. 1.0 m
+    force          10.0      6.67 .. 15 N             5.0 .. 6.67 or 15 .. 20 N
+    =============  ========  =======================  =================================
 
     Each is log-uniform and independent of the others; out of distribution, *every* quantity is outside its range.
 
     One linear feedback balances all of these tasks, so varied physics alone would leave nothing to adapt to. Hence
-    ``flip``: in half of the tasks, and nobody says in which, the actions are swapped. What balances the one half
-    overturns the other within ten steps or so, and no policy that only sees the state can do well in both.
+    ``flip``: in half of the tasks, and nobody says in which, the actions are swapped. The feedback of the one half
+    overturns the other within ten steps or so, and no linear policy serves both.
+
+    A policy without memory can, all the same: the motion remembers for it. With the sum s of the feedback, "action 1
+    where |s| > 0.08" has two places to rest, s = 0.08 for the one half and s = -0.08 for the other, and balances both
+    for 199.7 of 200 steps in training and test tasks (175 out of distribution). Plain pre-training finds such policies,
+    slowly; what adaptation buys here is the time until then, and the last steps.
     """
 
     name: ClassVar[str] = "cartpole"
     source: ClassVar[str] = "Barto, Sutton & Anderson 1983, as CartPole-v1 of Gymnasium; physics varied here"
 
     flip: bool = True
-    """Swap the two actions in half of the tasks; without it, one policy is best for every task."""
+    """Swap the two actions in half of the tasks; without it, one linear policy is best for every task."""
     spread: float = 1.5
     """Train and test: each quantity is within this factor of its standard value, either way."""
     ood_spread: float = 2.0

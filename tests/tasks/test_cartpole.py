@@ -151,8 +151,7 @@ def test_the_oracle_is_the_horizon_and_is_played(split: str) -> None:
     assert (family.oracle(tasks) == 500).all()
 
 
-def test_no_one_policy_serves_both_halves() -> None:
-    """The feedback that balances one half overturns the other faster than chance would."""
+def test_the_feedback_of_one_half_overturns_the_other_faster_than_chance() -> None:
     tasks = FAMILY.sample_tasks(400, "test", seeded_generator("cpu", 4))
     wrong = tasks._replace(force=-tasks.force)  # what an agent that is wrong about the swap thinks
     random = ml.evaluate(ml.make_reference("random", FAMILY), FAMILY, tasks=tasks).per_task[:, 0]
@@ -160,6 +159,21 @@ def test_no_one_policy_serves_both_halves() -> None:
     episodes, _ = collect(oracle, FAMILY, tasks, mistaken, seeded_generator("cpu", 5))
     assert 18 < random.mean() < 27
     assert episodes.returns.max() < 25 and episodes.returns.mean() < 13
+
+
+@pytest.mark.parametrize(("split", "expected"), [("test", 199.7), ("ood", 175.0)])
+def test_a_policy_without_memory_can_let_the_motion_remember_the_half(split: str, expected: float) -> None:
+    """ "Action 1 where |s| > 0.08" has a stable place for either meaning of the actions: the docstring's numbers."""
+    tasks = FAMILY.sample_tasks(1000, split, seeded_generator("cpu", 6))
+    state = FAMILY.reset(tasks, torch.rand(1000, 4, 4, generator=seeded_generator("cpu", 7)))
+    alive, length = torch.ones(1000, 4, dtype=torch.bool), torch.zeros(1000, 4)
+    for _ in range(200):
+        s = state.motion @ torch.tensor([0.05, 0.075, 1.0, 0.23])
+        state, reward, terminated = FAMILY.step(tasks, state, (s.abs() > 0.08).long(), NOTHING)
+        length, alive = length + reward * alive, alive & ~terminated
+    assert length.mean().item() == pytest.approx(expected, abs=4 * length.mean(1).std().item() / 1000**0.5)
+    halves = [length[sign * tasks.force > 0].mean().item() for sign in (1, -1)]
+    assert min(halves) > expected - 8
 
 
 def test_tasks_are_where_the_docstring_says() -> None:
