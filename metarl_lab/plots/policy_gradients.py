@@ -12,8 +12,8 @@ from .base import ANCHOR_GREY, COLOURS, draw_anchors, look, new_figure
 
 def gradient_cloud(
     estimates: np.ndarray,
-    mean: Sequence[float],
-    exact: Sequence[float],
+    mean: np.ndarray,
+    exact: np.ndarray,
     *,
     title: str,
     labels: Sequence[str],
@@ -30,8 +30,8 @@ def gradient_cloud(
     """
     _, ax = new_figure(width=5.6, height=4.4)
     low, high = reach
-    inside = ((estimates > low) & (estimates < high)).all(-1)
-    name = f"one batch ({(~inside).sum()} of {len(inside)} lie outside)"
+    inside = ((estimates > low) & (estimates < high)).all(axis=1)
+    name = f"one batch ({len(estimates) - int(inside.sum())} of {len(estimates)} lie outside)"
     ax.plot(*estimates[inside].T, "o", ms=4, color=COLOURS[4], alpha=0.45, mew=0, label=name)
     ax.plot([0, exact[0]], [0, exact[1]], "-", color="black", linewidth=1.6)
     ax.plot(0, 0, "+", color="black", ms=10, label="no step")

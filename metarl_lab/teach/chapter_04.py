@@ -44,8 +44,8 @@ def every_trajectory():
         states.append(path)
         actions.append(lean)
         weights.append(weight)
-    states = np.array(states)
-    return states, np.array(actions), (states < FALLEN).astype(float), np.array(weights)
+    state = np.array(states)
+    return state, np.array(actions), (state < FALLEN).astype(float), np.array(weights)
 
 
 STATE, ACTION, ALIVE, WEIGHT = every_trajectory()
@@ -90,11 +90,8 @@ def check_policy_gradient(answer):
         return "That is the sum over episodes: divide by their number."
     rows = {"yours": np.stack(single), "whole return": per_episode(ALIVE.sum(1, keepdims=True))}
     said = ", ".join(f"{name} {noise(row):.2f}" for name, row in rows.items())
-    return Feedback(
-        True,
-        "Averaged over all 64 three-step trajectories, with their probabilities, it *is* the exact gradient. "
-        f"Noise of one episode: {said}.",
-    )
+    found = "Averaged over all 64 three-step trajectories, with their probabilities, it *is* the exact gradient."
+    return Feedback(True, f"{found} Noise of one episode: {said}.")
 
 
 STEP_REWARD = np.array([1.0, 1.0, 1.0, -2.0])
