@@ -1,0 +1,43 @@
+"""Figures of chapter 06: every number that is handed in is drawn, and nothing is computed."""
+
+import numpy as np
+
+from metarl_lab.plots.meta_gradient import estimate_bars, log_lines, promises
+
+X = np.array([1.0, 2.0, 4.0])
+
+
+def test_log_lines_draw_sizes_on_logarithmic_axes_and_one_look_per_name():
+    panels = {"bias": {"a": -0.1 / X, "none": 0 * X, "b": 0.2 / X}, "spread": {"b": 0.3 / X, "none": 0.4 / X}}
+    figure = log_lines(X, panels, "episodes", {"slope -1": -1.0})
+    left, right = figure.axes
+    assert {(ax.get_xscale(), ax.get_yscale()) for ax in (left, right)} == {("log", "log")}
+    drawn = [{line.get_label(): line for line in ax.lines} for ax in (left, right)]
+    np.testing.assert_allclose(drawn[0]["a"].get_ydata(), 0.1 / X)
+    assert "none" not in drawn[0] and "none" in drawn[1], "zero has no place on a logarithmic axis"
+    assert drawn[0]["b"].get_color() == drawn[1]["b"].get_color()
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["a", "none", "b"]
+    guide = next(line for line in left.lines if line.get_label() not in panels["bias"]).get_ydata()
+    np.testing.assert_allclose(guide[1:] / guide[:-1], 0.5)
+    assert all(ax.get_xlabel() == "episodes" and ax.get_ylabel() for ax in (left, right))
+
+
+def test_estimate_bars_run_from_the_truth_to_each_mean():
+    mean, spread = np.array([0.1, -0.2]), np.array([0.05, 0.3])
+    left, right = estimate_bars(["one", "two"], mean, spread, 0.06, (-0.3, 0.2, 0.4)).axes
+    for bar, m in zip(left.patches, mean, strict=True):
+        ends = {round(bar.get_x(), 9), round(bar.get_x() + bar.get_width(), 9)}
+        assert ends == {0.06, round(m, 9)}
+    np.testing.assert_allclose([bar.get_width() for bar in right.patches], spread)
+    assert [t.get_text() for t in right.texts] == ["0.050  (bias +0.040)", "0.300  (bias -0.260)"]
+    assert [t.get_text() for t in left.get_yticklabels()] == ["one", "two"]
+    assert left.get_xlim() == (-0.3, 0.2) and "+0.060" in left.get_title()
+
+
+def test_promises_stand_beside_the_truth():
+    said, true = {"a": np.array([0, 0.1, 0.2])}, {"a": np.array([0, 0.02, -0.01])}
+    figure = promises(said, true).get_figure()
+    for ax, curves in zip(figure.axes, (said, true), strict=True):
+        assert any(np.allclose(line.get_ydata(), curves["a"]) for line in ax.lines if len(line.get_ydata()) == 3)
+        assert "steps" in ax.get_xlabel()
+    assert "points" in figure.axes[0].get_ylabel()
