@@ -23,7 +23,7 @@ def log_lines(x: np.ndarray, panels: Mapping[str, Lines], x_label: str, slopes: 
     x : (n,) positive.
     panels : {y label: {estimator: size (n,)}}; the same estimator looks the same in every panel. Sizes of zero (to
         rounding) have no place on a logarithmic axis and are left out.
-    slopes : {text: power of x}, drawn in every panel from the middle of the data.
+    slopes : {text: power of x}, drawn in every panel, below the data.
     """
     names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
     figure, axes = new_figure(1, len(panels), width=3.6 * len(panels) + 1.6, height=3.5)
@@ -31,11 +31,13 @@ def log_lines(x: np.ndarray, panels: Mapping[str, Lines], x_label: str, slopes: 
         for name, size in lines.items():
             if np.max(np.abs(size)) > TINY:
                 ax.plot(x, np.abs(size), label=name, **look(names.index(name)))
-        low, high = ax.get_ylim()
+        inner = np.abs([size[len(x) // 2] for size in lines.values()])
+        middle = 0.3 * inner[inner > TINY].min()  # below the data, where it crosses nothing
         for text, power in slopes.items():
-            guide = np.sqrt(max(low, 1e-6) * high) * (x / np.sqrt(x[0] * x[-1])) ** power
+            guide = middle * (x / np.sqrt(x[0] * x[-1])) ** power
             ax.plot(x, guide, color=ANCHOR_GREY, linewidth=1.0, linestyle=(0, (2, 2)), zorder=1)
-            ax.annotate(text, (x[-1], guide[-1]), fontsize=8, color=ANCHOR_GREY, ha="right", va="bottom")
+            ax.annotate(text, (x[-1], guide[-1]), fontsize=8, color=ANCHOR_GREY, ha="right",
+                        va="bottom" if power > 0 else "top")  # fmt: skip
         ax.set_xscale("log")
         ax.set_yscale("log")
         ax.set_xticks(x, [f"{v:g}" for v in x])
@@ -96,7 +98,7 @@ def promises(promised: Lines, true: Lines) -> Axes:
 
     promised, true : {variant: mean gain (steps + 1,)} in points, the same variants in both.
     """
-    figure, axes = new_figure(1, 2, width=7.8, height=3.4)
+    figure, axes = new_figure(1, 2, width=7.8, height=3.9)
     for ax, title, curves in zip(axes, ("what the surrogate promises", "what is true"), (promised, true), strict=True):
         for index, (name, gain) in enumerate(curves.items()):
             ax.plot(gain, label=name, **look(index) | {"markevery": 5})
@@ -105,5 +107,5 @@ def promises(promised: Lines, true: Lines) -> Axes:
         ax.set_title(title, fontsize=10)
         ax.set_xlabel("gradient steps on the same batch")
     axes[0].set_ylabel("gain in return after adaptation (points)")
-    axes[0].legend(frameon=False, fontsize=8.5, loc="upper left", bbox_to_anchor=(0.0, 0.98))
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     return axes[0]
