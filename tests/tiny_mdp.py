@@ -20,7 +20,6 @@ from metarl_lab.catalog import make_learner
 from metarl_lab.learners.base import GradientLearner
 from metarl_lab.ops.outer_step import outer_objective
 from metarl_lab.ops.trust_region import flatten
-from metarl_lab.rollout import seeded_generator
 from metarl_lab.tasks.base import TaskFamily
 from metarl_lab.types import Episodes, Spec
 
@@ -163,7 +162,7 @@ def exact_objective(learner: GradientLearner, sizes: list[int]):
 
 
 def expected_return(theta: Tensor, steps: int = H) -> Tensor:
-    """Exact value (R,) of the policies theta (R, 6) over the first ``steps`` steps, in torch; by dynamic programming."""
+    """Exact value (R,) of the policies theta (R, 6) over the first ``steps`` steps, by dynamic programming."""
     pi = (theta[:, :4].view(-1, 2, 2) + theta[:, None, 4:]).softmax(-1)  # (R, state, action)
     pay, move = torch.as_tensor(PAY), torch.as_tensor(MOVE)
     to_go = torch.zeros_like(pi[:, :, 0])  # (R, state)
