@@ -28,20 +28,20 @@ def gradient_cloud(
     labels : axis labels, with units.
     reach : the same on both axes and for every setting, so that one sees the cloud shrink.
     """
-    _, ax = new_figure(width=5.6, height=4.4)
+    _, ax = new_figure(width=6.8, height=4.4)
     low, high = reach
     inside = ((estimates > low) & (estimates < high)).all(axis=1)
-    name = f"one batch ({len(estimates) - int(inside.sum())} of {len(estimates)} lie outside)"
+    name = f"one batch ({len(estimates) - int(inside.sum())} of {len(estimates)} outside)"
     ax.plot(*estimates[inside].T, "o", ms=4, color=COLOURS[4], alpha=0.45, mew=0, label=name)
     ax.plot([0, exact[0]], [0, exact[1]], "-", color="black", linewidth=1.6)
     ax.plot(0, 0, "+", color="black", ms=10, label="no step")
     ax.plot(*exact, "*", ms=17, mfc="white", mec="black", mew=1.6, zorder=6, label="exact gradient")
     ax.plot(*mean, "s", ms=9, mfc="none", mec=COLOURS[1], mew=2.2, zorder=7, label="mean of the batches")
-    ax.set(xlim=reach, ylim=reach, aspect="equal")
+    ax.set(xlim=reach, ylim=reach, box_aspect=1)
     ax.set_xlabel(labels[0])
     ax.set_ylabel(labels[1])
-    ax.set_title(title, fontsize=10)
-    ax.legend(frameon=False, fontsize=8.5, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    ax.set_title(title, fontsize=10, loc="left")
+    ax.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return ax
 
 

@@ -39,7 +39,7 @@ def noise_explorer(table: Mapping[tuple[int, str, float], np.ndarray], exact: np
     def render(discount: float, baseline: str, batch: int) -> Axes:
         estimates, pair = found(discount, baseline, batch), list(SHOWN)
         bias, noise, uphill = scores(estimates)
-        title = f"bias {bias:.0f}%, noise {noise:.0f}% of the gradient's length; uphill: {uphill:.0f}% of batches"
+        title = f"bias {bias:.0f}%, noise {noise:.0f}% of the gradient's length\nuphill: {uphill:.0f}% of batches"
         labels = ("dJ/d theta(tilt 0), points", "dJ/d theta(tilt +1), points")
         return gradient_cloud(estimates[:, pair], estimates.mean(0)[pair], exact[pair], title=title, labels=labels)
 
