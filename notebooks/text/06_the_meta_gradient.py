@@ -44,8 +44,8 @@ def show(rows, columns, digits=3):  # + 0.0: no minus zero
 # ## 1. A maze in which everything can be counted
 # Chapter 03's two-door maze: take a snack (0.5 points), or enter the tunnel, where one door pays +1 and the other -1.
 # $\theta_0$ is the preference for the tunnel, $\theta_1$ for the right door; a preference $x$ means probability
-# $1/(1+e^{-x})$. Worlds L and R are mirror images: at $\theta_1=0$ the derivative by $\theta_0$ is the same in both, so
-# world R will do. A longer tunnel has a snack at every junction.
+# $1/(1+e^{-x})$. Worlds L and R are mirror images: at $\theta_1=0$ the meta-gradient's first component, by $\theta_0$,
+# is the same in both (checked below), so world R will do. A longer tunnel has a snack at every junction.
 #
 # There are only three **trajectories** (轨迹): snack; tunnel and left; tunnel and right. We list them, one per row.
 
@@ -108,6 +108,9 @@ for alpha in (0.025, 0.05, 0.1, 1.0, 3.0):
     exact, first = (exact_expected(START, alpha, second_order=order)[0].item() for order in (True, False))
     rows[f"alpha {alpha}"] = exact, first, exact - first, (exact - first) / alpha
 show(rows, ["exact d/d theta_0", "first order", "gap", "gap / alpha"])
+mirror = SHORT._replace(reward=SHORT.reward * torch.tensor([1.0, -1.0]))  # world L
+here, there = exact_expected(START, ALPHA), exact_expected(START, ALPHA, mirror)
+print("the same in world L:", torch.isclose(here[0], there[0]).item())
 
 # %% [markdown]
 # For small $\alpha$ the gap is $0.033\,\alpha$: in proportion to the step. At $\alpha=3$ the exact gradient says *enter
@@ -215,8 +218,8 @@ show(rows, ["d/d theta_0", "d/d theta_1"])
 # Real batches are finite. With $\hat g_D$ the policy gradient estimated from a batch $D$ of $N$ episodes,
 #
 # $$\begin{aligned}
-# J_\infty(\theta)&=J\big(\theta+\alpha\,\mathbb E_D[\hat g_D]\big) &&\text{a step on the \emph{expected} return}\\
-# J_N(\theta)&=\mathbb E_{D\sim\theta}\big[J(\theta+\alpha\,\hat g_D)\big] &&\text{a step on a \emph{finite batch}}
+# J_\infty(\theta)&=J\big(\theta+\alpha\,\mathbb E_D[\hat g_D]\big) &&\text{a step on the expected return}\\
+# J_N(\theta)&=\mathbb E_{D\sim\theta}\big[J(\theta+\alpha\,\hat g_D)\big] &&\text{a step on a finite batch}
 # \end{aligned}$$
 #
 # Papers write either and call it "the" MAML objective; [ProMP](https://arxiv.org/abs/1810.06784) tells the two apart.
@@ -398,6 +401,8 @@ def compute_grid():
 
 
 grid = stored_or_run(SPEED, "06_estimators", compute_grid)
+
+# %%
 estimator_explorer(NAMES, HORIZONS, BATCHES, ALPHAS.tolist(), grid).show()
 
 # %% [markdown]
@@ -420,7 +425,7 @@ quiz("06.a")
 # **Predict:** what does the clip change in the *first* step? And in the thirtieth?
 
 # %%
-BOTH = SHORT._replace(reward=torch.stack([SHORT.reward * torch.tensor([1.0, -1.0]), SHORT.reward]))  # worlds L, R
+BOTH = SHORT._replace(reward=torch.stack([mirror.reward, SHORT.reward]))  # worlds L and R
 
 
 def promp(inner, clip, eta=0.0, episodes=5, seeds=400, steps=30):
