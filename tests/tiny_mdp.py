@@ -162,7 +162,7 @@ def exact_objective(learner: GradientLearner, sizes: list[int]):
 
 
 def expected_return(theta: Tensor, steps: int = H) -> Tensor:
-    """Exact value (R,) of the policies theta (R, 6) over the first ``steps`` steps, by dynamic programming."""
+    """Exact value (R,) of the policies theta (R, 6) over the first ``steps`` steps, exact."""
     pi = (theta[:, :4].view(-1, 2, 2) + theta[:, None, 4:]).softmax(-1)  # (R, state, action)
     pay, move = torch.as_tensor(PAY), torch.as_tensor(MOVE)
     to_go = torch.zeros_like(pi[:, :, 0])  # (R, state)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+
 import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 
+from metarl_lab.learners.cavia import with_context
 from metarl_lab.nets.mlp import MLPPolicy
 from metarl_lab.ops.baseline import Samples, pieces
 from metarl_lab.ops.distributions import Categorical
-from metarl_lab.ops.inner_step import Adaptation, expand, inner_steps
+from metarl_lab.ops.inner_step import RATE, Adaptation, expand, inner_steps
 from metarl_lab.ops.meta_curvature import mean_kl, meta_curvature
 from metarl_lab.ops.outer_step import check_outer, gradient_update, hold, outer_objective, trust_region_update
 from metarl_lab.ops.surrogates import SURROGATES, naive
@@ -23,11 +26,27 @@ SPECS = {
     "box": Spec(PLANE, gym.spaces.Box(-1, 1, (2,), np.float32), H),
     "discrete": Spec(PLANE, gym.spaces.Discrete(3), H),
 }
+FORMS = ("maml", "anil", "cavia", "meta_sgd", "meta_sgd_layer")
 
 
 def policy_of(kind: str) -> MLPPolicy:
     torch.manual_seed(0)
     return MLPPolicy(SPECS[kind], (3,)).double()
+
+
+def form_of(form: str, policy: MLPPolicy, sizes: list[float], surrogate=naive, first_order: bool = False):
+    """(Adaptation, meta-parameters) of the learner of that name, away from where it starts."""
+    meta, extra = policy.parameters_by_name(), {}
+    torch.manual_seed(5)
+    if form == "anil":
+        extra["moved"] = policy.head
+    if form == "cavia":
+        meta["context_weight"] = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
+        extra |= {"moved": ("context",), "zeros": {"context": (2,)}, "fold": with_context}
+    if form.startswith("meta_sgd"):
+        shapes = {k: p.shape if form == "meta_sgd" else [1] * p.ndim for k, p in meta.items()}
+        meta |= {RATE + k: torch.randn(*s, dtype=torch.float64, requires_grad=True) for k, s in shapes.items()}
+    return Adaptation(policy.per_task, sizes, surrogate, first_order, **extra), meta
 
 
 def samples_of(seed: int, kind: str) -> Samples:
@@ -74,12 +93,15 @@ def test_line_search_takes_the_first_fraction_that_gains_inside_the_bound():
 
 @pytest.mark.parametrize("kind", SPECS)
 @pytest.mark.parametrize("surrogate", SURROGATES)
-@pytest.mark.parametrize("steps", [0, 1, 2])
-def test_meta_curvature_is_the_hessian_of_the_kl(kind, surrogate, steps):
+@pytest.mark.parametrize(
+    ("form", "steps"),
+    [("maml", 0), *itertools.product(("maml", "anil", "cavia", "meta_sgd", "meta_sgd_layer"), (1, 2))],
+)
+def test_meta_curvature_is_the_hessian_of_the_kl(kind, surrogate, form, steps):
     policy, batches = policy_of(kind), [samples_of(s, kind) for s in range(steps + 1)]
-    theta, sizes, chosen = policy.parameters_by_name(), [0.5, 0.25][:steps], SURROGATES[surrogate]
+    how, theta = form_of(form, policy, [2.0, 1.0][:steps] if form == "cavia" else [0.5, 0.25][:steps])
+    how = how._replace(surrogate=SURROGATES[surrogate])
     like = list(theta.values())
-    how = Adaptation(policy.per_task, sizes, chosen)
     held = hold(how, theta, batches)
 
     def kl(flat):
@@ -88,22 +110,29 @@ def test_meta_curvature_is_the_hessian_of_the_kl(kind, surrogate, steps):
 
     flat = flatten(like).detach()
     assert kl(flat.requires_grad_()).item() == pytest.approx(0, abs=1e-12)
-    exact = torch.autograd.functional.hessian(kl, flat)
+    torch.manual_seed(9)
+    vectors = torch.randn(6, len(flat), dtype=torch.float64)
+    (slope,) = torch.autograd.grad(kl(flat), flat, create_graph=True)
+    exact = torch.stack([torch.autograd.grad(slope, flat, v, retain_graph=True)[0] for v in vectors])
     stages = inner_steps(how, theta, batches[:-1], T, create_graph=False)
     product = meta_curvature(how, theta, stages, batches)
-    torch.testing.assert_close(torch.stack([product(v) for v in torch.eye(len(flat)).double()]), exact)
+    torch.testing.assert_close(torch.stack([product(v) for v in vectors]), exact)
     if steps:  # a curvature that forgets the inner step is another one
         first = meta_curvature(how._replace(first_order=True), theta, stages, batches)
-        assert (torch.stack([first(v) for v in torch.eye(len(flat)).double()]) - exact).abs().max() > 1e-3
+        assert (torch.stack([first(v) for v in vectors]) - exact).abs().max() > 1e-3
+    if form.startswith("meta_sgd"):
+        assert exact[:, -1].abs().max() > 1e-6, "the rates have a curvature too"
 
 
 @pytest.mark.parametrize("kind", SPECS)
 @pytest.mark.parametrize("first_order", [False, True])
-@pytest.mark.parametrize("bound", [1e-4, 0.01])
-def test_trpo_raises_the_objective_and_keeps_the_kl_within_its_bound(kind, first_order, bound):
+@pytest.mark.parametrize(
+    ("form", "bound"),
+    [("maml", 1e-4), *itertools.product(("maml", "anil", "cavia", "meta_sgd", "meta_sgd_layer"), [0.01])],
+)
+def test_trpo_raises_the_objective_and_keeps_the_kl_within_its_bound(kind, first_order, form, bound):
     policy, batches = policy_of(kind), [samples_of(1, kind), samples_of(2, kind)]
-    theta = policy.parameters_by_name()
-    how = Adaptation(policy.per_task, [0.3], naive, first_order)
+    how, theta = form_of(form, policy, [0.3], first_order=first_order)
     batches = hold(how, theta, batches)
     before = outer_objective(how, theta, batches)
     cut = pieces(batches, 1)  # one task a part
