@@ -102,5 +102,6 @@ def knobs(
         ax.set(xlabel=label, ylim=(floor, 0.5))
         ax.tick_params(labelleft=place == 0)
     np.ravel(axes)[0].set_ylabel("return per episode")
-    figure.legend(*np.ravel(axes)[0].get_legend_handles_labels(), frameon=False, fontsize=9, loc="outside lower left")
+    handles = np.ravel(axes)[0].get_legend_handles_labels()
+    figure.legend(*handles, frameon=False, fontsize=9, loc="outside lower left", ncols=3)
     return figure

@@ -222,7 +222,7 @@ QUIZZES = (
         "Why does this program never improve?",
         (
             Option("Its step size is too small", "Then the parameters would still move a little. Print how far."),
-            Option("20 iterations are too few", "The same number moves the parameters of `meta_train` visibly."),
+            Option("20 iterations are too few", "`meta_train` has gained several points by then: look at its figure."),
             Option(
                 "The gradient goes to the copy, the optimiser holds the original",
                 "Yes: `deepcopy` makes new leaves. `backward` fills their `.grad`; those of `policy` stay None, and "
@@ -230,8 +230,8 @@ QUIZZES = (
                 right=True,
             ),
             Option(
-                "One task a step is too noisy",
-                "Noise moves parameters about. These do not move at all.",
+                "Ten tasks are too few",
+                "Noise moves parameters about; it does not hold them still. Print how far they moved.",
             ),
         ),
     ),
