@@ -21,6 +21,7 @@ from metarl_lab.types import Agent, map_tensors
 TINY: dict[str, Any] = {
     "arms": 3, "states": 4, "actions": 3, "horizon": 6, "episodes": 2, "meta_batch": 4, "hidden": 8, "minibatches": 2,
     "epochs": 2, "piece": 50, "cg_iterations": 3, "curvature_episodes": 2,
+    "context": 3, "units": 8,
     "tolerance": 0.3,  # point_navigation: some copies arrive, some do not
     "decay_iterations": 5,  # a step size that moves is a thing that a resume can lose
 }  # fmt: skip

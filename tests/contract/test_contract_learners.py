@@ -81,6 +81,16 @@ def test_a_stored_state_gives_the_same_next_updates(name: str, family_name: str)
     assert same(state(training), state(fresh))
 
 
+def test_optimisers_hold_the_very_parameters_that_act(name: str, family_name: str) -> None:
+    """Not those of a copy: a loss that trains a copy looks fine and teaches nothing."""
+    training = learner(name, family(family_name))
+    held = {
+        id(p) for x in vars(training).values() if isinstance(x, torch.optim.Optimizer)
+        for group in x.param_groups for p in group["params"]
+    }  # fmt: skip
+    assert not held or held == {id(p) for p in training.parameters()}
+
+
 def test_a_run_resumes_bit_for_bit(name: str, family_name: str, tmp_path: Path) -> None:
     made = family(family_name)
     settings = {"seed": 3, "device": "cpu", "progress": False}
