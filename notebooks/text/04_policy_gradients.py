@@ -30,8 +30,8 @@ from metarl_lab.widgets.policy_gradients import lambda_explorer, noise_explorer
 
 torch.set_default_dtype(torch.float64)
 torch.set_num_threads(1)  # the batches are small
-SPEED = speed()
-announce(SPEED, {"peek": 14, "quick": 15, "full": 60})
+SPEED = speed()  # nothing takes long: all three speeds do the same
+announce(SPEED, {"peek": 15, "quick": 15, "full": 15})
 
 # %% [markdown]
 # ## The beam
@@ -369,12 +369,12 @@ print("an end counts as a cut:        ", learn(torch.ones_like(terminated)))
 # > every $t$, with no case for an end. Taken literally, with an environment that resets itself, that is our last row.
 #
 # ## 7. Climb
-# All together: 40 independent learners, 10 episodes an iteration, ascent (梯度上升)
+# All together: 400 independent learners, 10 episodes an iteration, ascent (梯度上升)
 # $\theta\leftarrow\theta+\alpha\,\hat g$, each scored by its exact $J$. **Predict:** same step size, same number of
 # episodes: what does noise cost? After *one* step?
 
 # %%
-LEARNERS, N, ALPHA, ITERATIONS = {"peek": 20, "quick": 40, "full": 400}[SPEED], 10, 0.3, 60
+LEARNERS, N, ALPHA, ITERATIONS = 400, 10, 0.3, 60
 
 
 def score_all(theta):  # (T, 5) -> exact J of each learner, (T,)
@@ -429,8 +429,8 @@ figure_with_alt(
         x_label="iteration (10 episodes each)",
         y_label="exact return J (points)",
     ),
-    "Exact return over 60 iterations: the baseline's curve follows the exact gradient's, whole returns climb behind, "
-    "with a wider band, descent falls",
+    "Exact return over 60 iterations: the baseline's curve follows the exact gradient's, whole returns stay a "
+    "point lower, descent falls",
 )
 
 # %% tags=["nbval-ignore-output", "raw"]
@@ -442,15 +442,18 @@ for name, run in runs.items():
 # %%
 worse = {name: (run[:, 1] < J).double().mean().item() for name, run in runs.items()}
 verdict("share worse after one step, mean of others", worse["to go - mean of others"], at_most=0.05)
-verdict("share worse after one step, whole return", worse["whole return"], at_least=0.1)
+verdict("share worse after one step, whole return", worse["whole return"], at_least=0.08)
 verdict("J after 60 iterations, mean of others", runs["to go - mean of others"][:, -1].mean(), at_least=18.5)
+verdict("J after 60 iterations, whole return", runs["whole return"][:, -1].mean(), at_most=18.4)
 verdict("J after 60 iterations, descent", runs["descent (000)"][:, -1].mean(), at_most=4)
 verdict("widest gap to the exact gradient", (ideal - curves["to go - mean of others"].mean).max(), at_most=1)
 
 # %% [markdown]
-# With the baseline, learners stay within a point of the exact gradient, and no first step goes wrong. Weighed by whole
-# returns, about one first step in four makes things *worse*; a meta-learner's whole budget is a step or two. (The best
-# possible sees the clock; our policies do not.) **Limit:** one task, one step size, a table for a policy.
+# With the baseline, learners stay within a point of the exact gradient, and hardly a first step goes wrong. Weighed by
+# whole returns, the first step gains as much on average, but about one in six makes things *worse*, and in the end a
+# point is lost. A meta-learner's whole budget is a step or two. (Bands, 95% over learners, are hardly wider than the
+# lines. The best possible sees the clock; our policies do not.) **Limit:** one task, one step
+# size, a table for a policy.
 #
 # ## Break it
 # Two programs fit a critic, then use it as a baseline. Program B copies a bug from
