@@ -21,7 +21,8 @@ def both(f, what="this"):
     x = POINT.clone().requires_grad_()
     out = f(log_pi_at(x), x)
     if not isinstance(out, torch.Tensor) or out.ndim != 0:
-        raise Rejected(f"{what} must return a tensor of one number; yours is {type(out).__name__} of another shape.")
+        shape = f" of shape {tuple(out.shape)}" if isinstance(out, torch.Tensor) else ""
+        raise Rejected(f"{what} must return a tensor of one number; you return a {type(out).__name__}{shape}.")
     if not out.requires_grad:
         raise Rejected(f"{what} returns a constant: something is detached that should keep its derivative.")
     (first,) = torch.autograd.grad(out, x, create_graph=True)
@@ -55,6 +56,7 @@ def check_dice(answer):
         ),
         "With boxes up to t, use the reward: the return to go counts it several times.": mean_of(past, to_go),
         "That is the sum over episodes; the mean is asked for.": 2 * right,
+        "That is the mean over steps: sum over the steps of an episode, average over episodes.": right / 3,
     }
     return diagnose(got, right, mistakes, "Not sum_t exp(cumsum of log ratios) r_t, averaged over episodes.")
 
@@ -112,6 +114,7 @@ def check_promp(answer):
         ).mean(),
         "That is the loss, with a minus: the objective is asked for.": -right.mean(),
         "That is the sum; the mean over all steps is asked for.": right.sum(),
+        "That sums over the steps of an episode; the mean over all steps is asked for.": 3 * right.mean(),
     }
     return diagnose(got, right.mean(), mistakes, "Not the mean of min(rho A, clip(rho) A).")
 

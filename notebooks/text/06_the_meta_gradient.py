@@ -244,7 +244,8 @@ def log_chance(theta, counts, m):  # of each batch (multinomial): (B,)
     return ways + (counts * log_prob(theta, m).sum(-1)).sum(-1)
 
 
-def exact_finite(counts, alpha, m=SHORT):  # gradient of J_N (2,), chance of each batch (B,), mean return afterwards
+def exact_finite(counts, alpha, m=SHORT):
+    """Gradient of J_N (2,), chance of each batch (B,), mean return after adapting."""
     x = START.expand(len(counts), 2).clone().requires_grad_()
     after = value(adapt(x, counts / counts[0].sum(), naive, alpha, m), m)
     p = log_chance(x, counts, m).exp()
@@ -283,14 +284,15 @@ def estimates(counts, alpha, b, m=SHORT, inner=INNER):  # {estimator: (B, 2)}
     return found | {"E-MAML": emaml(counts, alpha, b, m), "E-MAML, b = 0": emaml(counts, alpha, 0.0, m)}
 
 
-def moments(n, alpha, m=SHORT, inner=INNER):  # exact: both gradients, mean and standard deviation of each estimator
+def moments(n, alpha, m=SHORT, inner=INNER):
+    """Both exact gradients, mean and standard deviation of each estimator: (2,) each."""
     counts = batches(n, m)
     target, p, b = exact_finite(counts, alpha, m)
     found = estimates(counts, alpha, b, m, inner)
     mean = {name: p @ g for name, g in found.items()}
     spread = {name: (p @ (g - mean[name]) ** 2).sqrt().numpy() for name, g in found.items()}
     mean = {name: g.numpy() for name, g in mean.items()}
-    return exact_expected(START, alpha, m).numpy(), target.numpy(), mean, spread  # (2,) each
+    return exact_expected(START, alpha, m).numpy(), target.numpy(), mean, spread
 
 
 # %% [markdown]
@@ -417,7 +419,8 @@ quiz("06.a")
 # Episodes are dear; could one batch serve several gradient steps? After the first step the data are *old*: the policy
 # that acted is no longer the policy. [ProMP](https://arxiv.org/abs/1810.06784) puts ratios
 # $\rho=\pi_\theta/\pi_\text{acted}$ into the inner LVC and into the outer objective, where it clips them as
-# [PPO](https://arxiv.org/abs/1707.06347) does, and penalises the KL divergence of the policy before adapting:
+# [PPO](https://arxiv.org/abs/1707.06347) does (to within $1\pm\epsilon$), and penalises the KL divergence by which the
+# policy before adapting has moved. With $A$ the advantage after adapting and $\rho'$ its ratio:
 #
 # $$\max_\theta\;\mathbb E\big[\min(\rho' A,\;\text{clip}(\rho',1-\epsilon,1+\epsilon)A)\big]
 # -\eta\,\text{KL}(\pi_\text{acted}\,\|\,\pi_\theta)$$
@@ -438,8 +441,8 @@ def promp(inner, clip, eta=0.0, episodes=5, seeds=400, steps=30):
         return adapt(x[:, None].expand(-1, 2, -1), pre, partial(inner, acted=acted), ALPHA, BOTH)
 
     theta = START.expand(seeds, 2).clone().requires_grad_()
-    acted = log_prob(theta, BOTH).detach()[:, None].expand(-1, 2, -1, -1)  # (seeds, worlds, trajectories, steps)
-    pre = draw(acted)
+    acted = log_prob(theta, BOTH).detach()[:, None].expand(-1, 2, -1, -1)  # (seeds, worlds, ...)
+    pre = draw(acted)  # drawn once, used in every step
     acted_after = log_prob(step(theta, pre), BOTH).detach()
     post = draw(acted_after)
     advantage = to_go(BOTH.reward) - (post * BOTH.reward.sum(-1)).sum(-1)[..., None, None]
