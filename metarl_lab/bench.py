@@ -61,6 +61,10 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+GRADIENT_LEARNERS = (
+    "finetune", "reptile", "emaml", "promp", "anil", "cavia", "meta_sgd", "hypernetwork", "scratch"
+)  # fmt: skip
+
 # The first rows are pytorch-maml-rl's shipped 2-D navigation protocol: meta-batch 20, 20 episodes, horizon 100,
 # 64 x 64 tanh, one inner step, TRPO.
 ITERATIONS: tuple[tuple[str, str, dict[str, object]], ...] = (
@@ -68,7 +72,7 @@ ITERATIONS: tuple[tuple[str, str, dict[str, object]], ...] = (
     ("maml", "point_navigation", {"outer": "trpo", "first_order": True}),
     ("maml", "point_navigation", {"outer": "ppo"}),
     ("maml", "point_navigation", {"outer": "plain"}),
-    ("finetune", "point_navigation", {}),
+    *((name, "point_navigation", {}) for name in GRADIENT_LEARNERS),
     ("rl2", "bernoulli_bandit", {"meta_batch": 1000}),
     ("rl2", "tabular_mdp", {"meta_batch": 200}),
 )

@@ -87,6 +87,9 @@ RECIPES: dict[str, Recipe] = {
     "maml-point_navigation": Recipe(
         f"maml {_NAVIGATION}", (0, 1, 2), 4, n_tasks=40, episodes=40, batches=4, published_goals=True
     ),
+    "cavia-point_navigation": Recipe(
+        f"cavia {_NAVIGATION}", (0, 1, 2), 5, n_tasks=40, episodes=40, batches=4, published_goals=True
+    ),
     "finetune-point_navigation": Recipe(
         # MAML's 0.5 throws its less random policy off: 0.1 was the best of .01 .02 .03 .05 .1 .25 on 20 training tasks
         # (0.15, tried later, does better after one step: data/results/point_navigation.csv)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from metarl_lab.ops.statistics import mean_interval
+
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "data" / "results"
 
@@ -64,14 +66,37 @@ def navigation() -> str:
     return "\n".join(lines)
 
 
+def gradient() -> str:
+    """Every gradient-based learner on each family at one budget: adaptation curve and cost."""
+    table = pd.read_csv(RESULTS / "gradient_family.csv")
+    lines = [
+        "| family | learner | before | 1 step | 2 steps | 3 steps | env steps | CPU-s |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for family, rows in table.groupby("family", sort=False):
+        for label, own in rows.groupby("label", sort=False):
+            means = own.pivot(index="seed", columns="batch", values="mean")
+            cells = [f"{x:.2f}" for x in means.mean()]
+            if len(means) > 1:
+                spread = zip(*mean_interval(means.to_numpy())[1:], strict=True)
+                cells = [f"{x} [{low:.2f}, {high:.2f}]" for x, (low, high) in zip(cells, spread, strict=True)]
+            cost = own.groupby("seed")[["env_steps", "cpu_seconds"]].first().mean()
+            costs = [f"{cost.env_steps / 1e6:.2f} M", f"{cost.cpu_seconds:.0f}"] if cost.env_steps else ["", ""]
+            lines.append(f"| {family} | {label} | " + " | ".join([*cells, *[""] * (4 - len(cells)), *costs]) + " |")
+    return "\n".join(lines)
+
+
 def speed() -> str:
     """The stored output of `metarl bench`."""
     return f"```\n{(RESULTS / 'bench.txt').read_text().rstrip()}\n```"
 
 
+PARTS = {"bandits": bandits, "navigation": navigation, "gradient": gradient, "speed": speed}
+
+
 def render(text: str) -> str:
     """The README with its tables between the markers made anew."""
-    for name, make in (("bandits", bandits), ("navigation", navigation), ("speed", speed)):
+    for name, make in PARTS.items():
         begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
         head, rest = text.split(begin)
         text = f"{head}{begin}\n{make()}\n{end}{rest.split(end)[1]}"

@@ -1,6 +1,6 @@
-"""MAML, fine-tuning, training from scratch and the anchors on the MAML authors' 40 navigation goals.
+"""MAML, CAVIA, fine-tuning, training from scratch and the anchors on the MAML authors' 40 navigation goals.
 
-    python tools/data.py maml-point_navigation finetune-point_navigation    # trains, into runs/
+    python tools/data.py maml-point_navigation cavia-point_navigation finetune-point_navigation    # trains, into runs/
     python tools/results/point_navigation.py    # data/results/point_navigation.csv, some ten minutes on one core
 
 The protocol is the authors' (data/published/README.md, section 3): 40 episodes of each goal per inner step, network
@@ -28,7 +28,12 @@ ROOT = Path(__file__).resolve().parents[2]
 SEEDS = (0, 1, 2)
 STEPS, EPISODES, EVALUATION_SEED = 3, 40, 1
 PROTOCOL = 0.5
-SIZES = {"maml": (0.1, 0.2, 0.3, 0.5, 0.7), "finetune": (0.05, 0.1, 0.15, 0.2, 0.3, 0.5), "scratch": (0.5,)}
+SIZES = {
+    "maml": (0.1, 0.2, 0.3, 0.5, 0.7),
+    "cavia": (1.0, 2.0, 3.0, 5.0, 7.0),
+    "finetune": (0.05, 0.1, 0.15, 0.2, 0.3, 0.5),
+    "scratch": (0.5,),
+}
 # names in the published table, which is for step sizes 0.5 and 0.25
 NAMES = {"maml": "maml", "finetune": "pretrained (inferred: file sens0)", "scratch": "random init", "oracle": "oracle"}
 
