@@ -31,7 +31,6 @@ from metarl_lab.files import find_folder
 from metarl_lab.inner_loop import inner_loop
 from metarl_lab.ops.outer_step import meta_gradient as package_gradient
 from metarl_lab.ops.statistics import mean_interval
-from metarl_lab.ops.trust_region import flatten
 from metarl_lab.plots.base import figure_with_alt
 from metarl_lab.plots.less_compute import cost_curves, resting_places
 from metarl_lab.rollout import begin, collect, seeded_generator
@@ -44,8 +43,8 @@ announce(SPEED, {"peek": 15, "quick": 25, "full": 600})
 
 # %% [markdown]
 # ## 1. Three currencies
-# An **env step** is one step of one environment: *data*. A **FLOP** is one addition or multiplication: *arithmetic*.
-# **CPU seconds** are what you wait for. PyTorch can count FLOPs while a program runs; first we check what it sees.
+# An **env step** is one step of one environment: *data*. A **FLOP** (浮点运算) is one addition or multiplication:
+# *arithmetic*. **CPU seconds** are what you wait for. PyTorch can count FLOPs while a program runs; first we check what it sees.
 #
 # **Predict:** a layer multiplies inputs $(T, N, I)$ by each task's matrix $(T, I, O)$: $2\,TNIO$ FLOPs, one unit.
 # How many units with the gradient by the matrix? With a second derivative? And what does a `tanh` count?
@@ -213,7 +212,7 @@ def agrees(adapt, name, **options):
     theta = learner.meta_parameters()
     own = {k: p.expand(T, *p.shape) for k, p in theta.items()}
     goal = surrogate(learner.network, adapt(learner.network, own, before), after).mean()
-    ours = flatten(torch.autograd.grad(goal, list(theta.values())))
+    ours = torch.cat([g.flatten() for g in torch.autograd.grad(goal, list(theta.values()))])
     theirs, _ = package_gradient(learner.how, theta, [[before, after]])
     return torch.allclose(ours, theirs, atol=1e-5)
 
@@ -390,6 +389,7 @@ def budget_run(label, family, seed, iterations, stops=STOPS):
     return rows
 
 
+# %%
 def sweep():
     rows = []
     for name, family in FAMILIES.items():
@@ -445,27 +445,21 @@ for name in FAMILIES:
 
 # %%
 at_end = {}
-for (name, label), rows in scored.sort_values("iteration").groupby(["family", "label"], sort=False):
-    last = rows.groupby("seed").last()
-    mean, low, high = mean_interval(last["mean"].to_numpy())
-    at_end[name, label] = {"after": f"{mean:.1f} [{low:.1f}, {high:.1f}]"} | {c: last[c].mean() for c in COSTS}
-    at_end[name, label]["best"] = rows.groupby("iteration")["mean"].mean().max()
-text = {
-    "env steps": "{:,.0f}".format,
-    "GFLOPs": "{:.0f}".format,
-    "CPU seconds": "{:.1f}".format,
-    "best": "{:.1f}".format,
-}
-print(pd.DataFrame(at_end).T.to_string(formatters=text))
+for name in FAMILIES:
+    for label in LEARNERS:
+        curves = {cost: curve(name, label, cost) for cost in COSTS}
+        mean, low, high = curves["GFLOPs"][1]
+        row = {"return after one step": f"{mean[-1]:.1f} [{low[-1]:.1f}, {high[-1]:.1f}]", "best": f"{mean.max():.1f}"}
+        at_end[name, label] = row | {f"{cost} spent": f"{x[-1]:,.1f}" for cost, (x, _) in curves.items()}
+print(pd.DataFrame(at_end).T.to_string())
 
 # %% [markdown]
-# On the walks every meta-learner ends near -3.3; they differ in price. Fine-tuning and Reptile rise fastest per FLOP,
-# but Reptile acts three times as many steps as MAML, and fine-tuning *falls* after its best point. On the random MDPs
-# the gap opens: MAML, first order, ANIL and Meta-SGD reach about 15; Reptile passes 14 and falls back; fine-tuning
-# stays near the 12.5 of an untrained network. Neither of the two ever asks what a step will do, so more training
-# can spoil the step. CAVIA pays for its five numbers in the slowest start. First order here loses little: section 2's
-# disaster needs an inner step that overshoots. **Limit:** three seeds, two small families, nobody's step sizes tuned
-# in training; where intervals overlap, read no winner.
+# On the walks all end near -3.3 but fine-tuning, which *falls* after its best point; they differ in price. On the
+# random MDPs the four that send a meta-gradient through the network's own parameters reach about 15. Reptile nearly
+# reaches 14 and falls back; fine-tuning stays near the 12.5 of an untrained network. These two never ask what a step
+# will do, so more training can spoil the step. CAVIA, with five numbers to adapt, starts slowest and ends at 13. First
+# order loses little: section 2's disaster needs an inner step that overshoots. **Limit:** three seeds, two small
+# families, step sizes not tuned in training; where intervals overlap, read no winner.
 #
 # Now ask it the other way: what is the best learner for *your* budget?
 
@@ -478,34 +472,49 @@ def at_budget(family, cost, amount):  # {learner: return of each seed, on the li
     }
 
 
-most = {name: {c: scored.query("family == @name and label == 'MAML'")[c].max() for c in COSTS} for name in FAMILIES}
+most = {name: {cost: curve(name, "MAML", cost)[0][-1] for cost in COSTS} for name in FAMILIES}  # MAML's whole run
 budget_explorer(at_budget, most, anchors, mean_interval).show()
 
 # %% [markdown]
-# Slide the budget, then change what is scarce, then the family.
+# Slide the budget, then change what is scarce, then the family. The other way round, the **price** of a return:
+
 
 # %%
-rows = {}
-for name in FAMILIES:
-    for cost in COSTS:
-        for percent in (20, 100):
-            scores = {k: v.mean() for k, v in at_budget(name, cost, most[name][cost] * percent / 100).items()}
-            rows[name, cost, percent] = sorted(scores, key=scores.get, reverse=True)[:3]
-print(pd.DataFrame(rows, index=["first", "second", "third"]).T.to_string())
+def price(family, label, cost, target):  # what it costs until the mean over seeds first reaches the target
+    x, (mean, _, _) = curve(family, label, cost)
+    hit = int(np.argmax(mean >= target))
+    if mean[hit] < target:
+        return "never"
+    before = max(hit - 1, 0)
+    return f"{np.interp(target, mean[[before, hit]], x[[before, hit]]):,.{0 if cost == 'env steps' else 1}f}"
+
+
+TARGET = {"point_navigation": -4, "tabular_mdp": 14}
+prices = {
+    (f"{name}: {TARGET[name]}", cost): [price(name, label, cost, TARGET[name]) for label in LEARNERS]
+    for name in FAMILIES
+    for cost in COSTS
+}
+print(pd.DataFrame(prices, index=list(LEARNERS)).T.to_string())
+
+# %% [markdown]
+# On the walks fine-tuning is cheapest in arithmetic, first order and MAML in env steps, and Reptile pays for its cheap
+# updates with twice the data. On the random MDPs three cannot be bought at any price, and ANIL is the cheapest of the
+# rest. No learner is best in every row.
 
 # %% [markdown]
 # ## 5. Which to choose when
 # > **What the document says, and what is true.** Document 003 (9): choose by the task's character, the size of the data
 # > and the compute: meta-Q-learning for simple tasks, meta policy gradient for complex ones. The resources belong in
-# > the answer. "Simple" and "complex" do not: both our families are tiny, and their winners differ. (It also lists a
-# > policy gradient among value-based methods.)
+# > the answer. "Simple" and "complex" do not suffice: both our families are tiny, and their winners differ. (It also
+# > lists a policy gradient among value-based methods.)
 #
 # | what is scarce | try first | because |
 # |---|---|---|
-# | env steps in training | MAML, Meta-SGD, ANIL | Reptile needed some three times as many |
-# | arithmetic | ANIL, first order | three fifths to three quarters of MAML's |
-# | memory per task | CAVIA, ANIL | 5 or 130 numbers, not 4,484 |
-# | your time to write code | fine-tuning, Reptile | no meta-gradient; stop early; the baselines to beat |
+# | env steps | MAML, first order, Meta-SGD | Reptile needed twice as many |
+# | arithmetic | ANIL, first order | 61% and 76% of MAML's per update |
+# | numbers per task | ANIL, then CAVIA | 130 or 5, not 4,484 |
+# | your own time | fine-tuning | no meta-gradient; stop it early; it is the baseline to beat |
 #
 # > **What the document says, and what is true.** Document 001 (3-4) trains a policy and a meta-policy (元策略)
 # > together, then hands the meta-policy to the policy's training. Its code never reads that argument. A test for any
@@ -558,6 +567,7 @@ def iteration(start, optimiser, alpha=0.3):
     return np.mean(before), np.mean(after)
 
 
+# %%
 start = Start()
 optimiser = torch.optim.SGD(start.parameters(), lr=0.05)
 for n in range(61):
@@ -632,9 +642,9 @@ solution("07.4")
 # ## Summary
 # - Env steps, FLOPs and seconds are different budgets; say which one you save.
 # - First order drops the Hessian: 24% fewer FLOPs here, nearly the same return, and no brake when a step overshoots.
-# - Reptile needs a third of the arithmetic per update, and the most env steps.
+# - Reptile needs a third of the arithmetic per update, and twice the env steps for the same return.
 # - ANIL and CAVIA adapt 130 and 5 numbers; the rest is still meta-trained. Meta-SGD learns how far each number moves.
-# - On walks almost anything works; on random MDPs only a meta-gradient kept its gain.
+# - On walks all of them work, at different prices; on random MDPs fine-tuning, Reptile and CAVIA fell behind.
 #
 # ## What to read
 # - [Finn et al. 2017](https://arxiv.org/abs/1703.03400), 5.2, and
