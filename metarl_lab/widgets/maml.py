@@ -36,8 +36,8 @@ def step_explorer(
 ) -> Explorer:
     """Return the explorer of inner steps: pick a goal, an inner rate, the number of steps and the initialisation.
 
-    Goals lie on a circle, at evenly spaced `angles` (degrees); `rates`, of the first step, are evenly spaced too; `side`
-    (n,) holds the plane's coordinates, and `floor` is the return at the dark end of the colour scale.
+    Goals lie on a circle, at evenly spaced `angles` (degrees); `rates`, of the first step, are evenly spaced too.
+    `side` (n,) holds the plane's coordinates, and `floor` is the return at the dark end of the colour scale.
     """
 
     def draw(start: str, angle: int, rate: float, steps: int) -> Figure:
