@@ -44,7 +44,8 @@ announce(SPEED, {"peek": 15, "quick": 25, "full": 600})
 # %% [markdown]
 # ## 1. Three currencies
 # An **env step** is one step of one environment: *data*. A **FLOP** (浮点运算) is one addition or multiplication:
-# *arithmetic*. **CPU seconds** are what you wait for. PyTorch can count FLOPs while a program runs; first we check what it sees.
+# *arithmetic*. **CPU seconds** are what you wait for. PyTorch can count FLOPs while a program runs; first we check what
+# it sees.
 #
 # **Predict:** a layer multiplies inputs $(T, N, I)$ by each task's matrix $(T, I, O)$: $2\,TNIO$ FLOPs, one unit.
 # How many units with the gradient by the matrix? With a second derivative? And what does a `tanh` count?
