@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from metarl_lab.plots.maml import step_and_landscape
 from metarl_lab.widgets.base import Explorer, choice, slider
 
+STEPS = 3  # N, the most inner steps shown
+
 
 class Start(NamedTuple):
     """What inner steps do from one initialisation, computed before: R rates, G goals, N steps."""
@@ -43,31 +45,29 @@ def step_explorer(
     def draw(start: str, angle: int, rate: float, steps: int) -> Figure:
         # the browser sends 0.30000000000000004 for 0.3
         r, g = int(np.abs(np.array(rates) - rate).argmin()), list(angles).index(angle)
-        data, turn = starts[start], np.deg2rad(angle)
+        data = starts[start]
         shown = {"before": 0, f"after {steps} step{'s' * (steps != 1)}": steps}
         return step_and_landscape(
             {f"{label}: {data.returns[r, g, n]:.1f}": data.path[r, g, n] for label, n in shown.items()},
-            (distance * np.cos(turn), distance * np.sin(turn)),
+            (distance * np.cos(np.deg2rad(angle)), distance * np.sin(np.deg2rad(angle))),
             side,
             data.landscape[g],
             data.route[r, g, : steps + 1],
             floor,
         )
 
-    most = next(iter(starts.values())).returns.shape[2] - 1
-    middle = rates[len(rates) // 2 - 1]
+    middle = float(rates[len(rates) // 2 - 1])
     controls: dict[str, Any] = {
         "start": choice("initialisation", list(starts)),
         "angle": slider("angle of the goal (degrees)", angles[0], angles[-1], angles[1] - angles[0], angles[1]),
-        "rate": slider("inner rate", float(rates[0]), float(rates[-1]), float(rates[1] - rates[0]), float(middle)),
-        "steps": slider("inner steps", 0, most, 1, 1),
+        "rate": slider("inner rate", float(rates[0]), float(rates[-1]), float(rates[1] - rates[0]), middle),
+        "steps": slider("inner steps", 0, STEPS, 1, 1),
     }
-    return Explorer(
-        name,
-        draw,
-        controls,
-        alt=lambda start, angle, rate, steps: (
-            f"Two panels, from the initialisation of {start}: walks before and after {steps} inner steps of rate "
-            f"{rate:.2g} towards a goal at {angle} degrees, and the same steps on a map of that goal's return"
-        ),
+    return Explorer(name, draw, controls, alt=_alt)
+
+
+def _alt(start: str, angle: int, rate: float, steps: int) -> str:
+    return (
+        f"Two panels, from the initialisation of {start}: walks before and after {steps} inner steps of rate "
+        f"{rate:.2g} towards a goal at {angle} degrees, and the same steps on a map of that goal's return"
     )
