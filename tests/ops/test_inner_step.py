@@ -171,6 +171,26 @@ def test_sampling_term_is_the_score_of_all_adaptation_data():
         torch.testing.assert_close(a, b)
 
 
+def test_sampling_term_after_theta_has_moved_weighs_each_step_by_its_ratio_to_what_acted():
+    """Worth nothing where it acted, whatever the score; then R sum rho grad log pi, rho to the policy that acted."""
+    policy, s = policy_of(), samples_of(1)
+    score = torch.tensor([1.0, -2.0, 0.5, 3.0], dtype=torch.float64)
+    start = expand(policy.parameters_by_name(), T)
+    drawn = policy.per_task(start, s.observation)
+    held = s._replace(acted=type(drawn)(*(x.detach() for x in drawn)))
+    assert sampling_term(policy.per_task, [start], [held], score).abs().max() == 0
+    torch.manual_seed(3)
+    moved = {k: (p + 0.2 * torch.randn_like(p)).detach().requires_grad_() for k, p in policy.named_parameters()}
+    own = expand(moved, T)
+    log_prob = policy.per_task(own, s.observation).log_prob(s.action).view_as(s.mask)
+    ratio = (log_prob - held.acted.log_prob(s.action).view_as(s.mask)).exp().detach()
+    assert (ratio - 1).abs().max() > 0.2
+    expected = torch.autograd.grad((score * (ratio * log_prob * s.mask).sum((1, 2))).sum(), list(moved.values()))
+    got = torch.autograd.grad(sampling_term(policy.per_task, [own], [held], score).sum(), list(moved.values()))
+    for a, b in zip(got, expected, strict=True):
+        torch.testing.assert_close(a, b)
+
+
 def test_unknown_surrogate():
     with pytest.raises(
         ValueError, match="surrogate 'exact' is not known; choose one of 'naive', 'dice', 'loaded_dice', 'lvc'"
