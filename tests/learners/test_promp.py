@@ -109,6 +109,7 @@ def test_the_inner_step_stops_at_its_clip():
 @pytest.mark.parametrize(("moved", "factor"), [(0.016, 2.0), (0.014, 1.0), (0.0067, 1.0), (0.0066, 0.5)])
 def test_the_kl_weight_doubles_and_halves_around_its_target(monkeypatch, moved, factor):
     learner, acted, batches = tried(kl_weight=0.125, kl_target=0.01)
+    learner.kl_weight.fill_(2.0)  # it has risen before
     used = []
 
     def update(how, meta, parts, optimizer, epochs, clip, weight):
@@ -119,7 +120,10 @@ def test_the_kl_weight_doubles_and_halves_around_its_target(monkeypatch, moved, 
     monkeypatch.setattr(promp, "gradient_update", update)
     for _ in range(2):
         assert learner.update(FAMILY, None, None).values["kl_weight"] == used[-1]
-    assert used == [0.125, 0.125 * factor] and learner.kl_weight.item() == 0.125 * factor**2
+    assert used == [2.0, 2.0 * factor] and learner.kl_weight.item() == 2.0 * factor**2
+    learner.kl_weight.fill_(0.125)
+    learner.update(FAMILY, None, None)
+    assert learner.kl_weight.item() == 0.125 * max(factor, 1.0)  # never below its start
 
 
 def test_the_penalty_holds_the_policies_before_adaptation():

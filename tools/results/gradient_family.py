@@ -46,7 +46,6 @@ class Setting:
     context_step: float  # CAVIA's
     plain_step: float  # Reptile's, whose every inner step is a step of training
     factors: tuple[float, ...]  # first inner steps tried at test time, in units of the one trained with
-    adam: float = 1e-3  # step size of outer steps that Adam takes (the default: ProMP's authors')
 
 
 SETTINGS = {
@@ -58,7 +57,7 @@ SETTINGS = {
         {}, {"hidden": (32,), "meta_batch": 20, "episodes": 10}, 20, 1.0, 10.0, 1.0, (0.1, 0.25, 0.5, 1.0, 2.0)
     ),
     "corner_navigation": Setting(
-        {}, {"hidden": (32,), "meta_batch": 20, "episodes": 20}, 60, 0.5, 5.0, 0.5, (0.25, 0.5, 1.0, 2.0, 4.0), 3e-3
+        {}, {"hidden": (32,), "meta_batch": 20, "episodes": 20}, 60, 0.5, 5.0, 0.5, (0.25, 0.5, 1.0, 2.0, 4.0)
     ),
 }
 # label: learner, its own options, batches of each task that it acts an iteration
@@ -68,10 +67,10 @@ LEARNERS: dict[str, tuple[str, dict[str, Any], int]] = {
     "maml": ("maml", {}, 2),
     "maml, first order": ("maml", {"first_order": True}, 2),
     "maml, dice": ("maml", {"surrogate": "dice"}, 2),
-    "maml, ppo": ("maml", {"outer": "ppo"}, 2),
+    "maml, ppo": ("maml", {"outer": "ppo", "learning_rate": 3e-3}, 2),
     "reptile": ("reptile", {}, 2),
     "emaml": ("emaml", {}, 2),
-    "promp": ("promp", {}, 2),
+    "promp": ("promp", {"learning_rate": 3e-3}, 2),
     "anil": ("anil", {}, 2),
     "cavia": ("cavia", {}, 2),
     "meta_sgd": ("meta_sgd", {}, 2),
@@ -84,8 +83,6 @@ def learner_of(label: str, setting: Setting, family: TaskFamily, seed: int) -> t
     name, options, batches = LEARNERS[label]
     size = {"cavia": setting.context_step, "reptile": setting.plain_step}.get(name, setting.inner_step)
     options = {**setting.learner, "inner_step": size, "later_inner_step": size, **options}
-    if name == "promp" or "outer" in options:
-        options["learning_rate"] = setting.adam
     if name == "finetune":  # one batch of twice the episodes
         options["episodes"] = 2 * setting.learner["episodes"]
     iterations = 0 if name == "scratch" else round(2 * setting.iterations / batches)
