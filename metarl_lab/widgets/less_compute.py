@@ -39,7 +39,7 @@ def budget_explorer(
 
     families, costs = list(most), list(next(iter(most.values())))
     controls = {
-        "percent": slider("budget (% of MAML's run)", 5, 100, 5, 25),
+        "percent": slider("budget (% of MAML)", 5, 100, 5, 25),
         "cost": choice("what is scarce", costs),
         "family": choice("family", families),
     }

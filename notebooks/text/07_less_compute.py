@@ -6,7 +6,7 @@
 # ## What you will be able to do
 # - Count the arithmetic of one meta-update, and say what the counter does not see.
 # - Write first-order MAML, Reptile, ANIL, CAVIA and Meta-SGD, each as a change of a line or two.
-# - Show a case where each saving costs more than it saves.
+# - Show a case where first order costs more than it saves.
 # - Choose a learner for a budget of env steps, arithmetic or seconds, from measurements.
 #
 # ## The question
