@@ -523,8 +523,8 @@ print("return per episode after one step, mean over seeds and its interval\n" + 
 
 # %% [markdown]
 # On `cartpole` one step takes MAML (of either order), ANIL and Meta-SGD above 170 of 200; pre-training and Reptile stay
-# far below. A fixed rule that balances both kinds of pole unadapted does exist (the package's tests hold one), and longer
-# pre-training may find it: this is a statement about budgets. On
+# far below. A fixed rule that balances both kinds of pole unadapted does exist (the package's tests hold one), and
+# longer pre-training may find it: this is a statement about budgets. On
 # the dense walks nearly all are alike. ProMP and `maml, ppo` share their outer optimiser, Adam, which gets less far
 # than TRPO in so few iterations: compare those two with each other. E-MAML pays for its unbiased gradient in variance;
 # the hypernetwork has most to learn and gets least far. **Limit:** short runs, one network, nobody tuned per family.
