@@ -59,7 +59,7 @@ def step_explorer(
     middle = float(rates[len(rates) // 2 - 1])
     controls: dict[str, Any] = {
         "start": choice("initialisation", list(starts)),
-        "angle": slider("angle of the goal (degrees)", angles[0], angles[-1], angles[1] - angles[0], angles[1]),
+        "angle": slider("goal angle (degrees)", angles[0], angles[-1], angles[1] - angles[0], angles[1]),
         "rate": slider("inner rate", float(rates[0]), float(rates[-1]), float(rates[1] - rates[0]), middle),
         "steps": slider("inner steps", 0, STEPS, 1, 1),
     }
