@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
+from metarl_lab.ops.bandits import count_pull, no_pulls, posterior_mean
+from metarl_lab.ops.beliefs import ModelBelief, mean_model, nothing_known, plan, take_in, values_at
 from metarl_lab.tasks.base import TaskFamily, Tasks
+from metarl_lab.tasks.bernoulli_bandit import BernoulliBandit
+from metarl_lab.tasks.tabular_mdp import TabularMDP
 from metarl_lab.types import Episodes, Memory, Seen
 
 
@@ -66,3 +70,50 @@ def check_family(name: str, family: TaskFamily, *allowed: type[TaskFamily], hint
     if not isinstance(family, allowed):
         names = " or ".join(repr(a.name) for a in allowed)
         raise ValueError(f"{name} cannot act in {family.name!r}; give a family {names}{hint and '; ' + hint}")
+
+
+class PlanMemory(NamedTuple):
+    """What is believed of the MDP, and the values planned at the start of the episode, (T, E, H, S, A)."""
+
+    belief: ModelBelief
+    q: Tensor
+
+
+class BestGuess:
+    """What every action is worth if the posterior mean is taken for the truth, in a bandit or a tabular MDP.
+
+    Parameters
+    ----------
+    name : str
+        The reference that asks, for its errors.
+    reward_prior_mean : float, optional
+        Tabular MDP only: the prior mean of a reward, by default the family's own.
+    replan : bool
+        Tabular MDP only: plan at every step, not only at the first one of an episode.
+    """
+
+    def __init__(self, name: str, family: TaskFamily, reward_prior_mean: float | None, replan: bool = False) -> None:
+        check_family(name, family, BernoulliBandit, TabularMDP)
+        self.family, self.spec, self.replan = family, family.spec, replan
+        if isinstance(family, TabularMDP):
+            mean = family.reward_mean if reward_prior_mean is None else reward_prior_mean
+            self.prior = family.prior._replace(reward_mean=mean)
+        elif reward_prior_mean is not None:
+            raise ValueError(f"{name}: reward_prior_mean={reward_prior_mean} has no meaning in a bandit; leave it out")
+
+    def begin(self, n_tasks: int, copies: int, device: torch.device) -> Memory:
+        """Counts of a bandit, or a ``PlanMemory``, before the first step of a trial."""
+        if isinstance(self.family, BernoulliBandit):
+            return no_pulls(n_tasks, copies, self.spec.action_size, device)
+        belief = nothing_known(n_tasks, copies, self.spec.observation_size, self.spec.action_size, device)
+        return PlanMemory(belief, belief.pulls.new_zeros(n_tasks, copies, self.spec.horizon, *belief.pulls.shape[2:]))
+
+    def values(self, memory: Memory, seen: Seen) -> tuple[Tensor, Memory]:
+        """Action values (T, E, A), and the memory with the last transition taken in."""
+        if isinstance(self.family, BernoulliBandit):
+            counts = count_pull(memory, seen.action, seen.reward)
+            return posterior_mean(counts), counts
+        belief = take_in(memory.belief, seen.observation.argmax(-1), seen.action, seen.reward, seen.start)
+        fresh = seen.step == 0 or self.replan
+        q = plan(*mean_model(belief, self.prior), self.spec.horizon) if fresh else memory.q
+        return values_at(q, seen.step, belief.state), PlanMemory(belief, q)

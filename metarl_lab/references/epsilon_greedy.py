@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from metarl_lab.ops.bandits import count_pull, no_pulls, posterior_mean
-from metarl_lab.ops.beliefs import ModelBelief, mean_model, nothing_known, plan, take_in, values_at
 from metarl_lab.ops.sampling import random_argmax
-from metarl_lab.references.base import Reference, check_family
+from metarl_lab.references.base import BestGuess, Reference
 from metarl_lab.tasks.base import TaskFamily
-from metarl_lab.tasks.bernoulli_bandit import BernoulliBandit
-from metarl_lab.tasks.tabular_mdp import TabularMDP
 from metarl_lab.types import Memory, Seen
-
-
-class PlanMemory(NamedTuple):
-    """What is believed of the MDP, and the values planned at the start of the episode, (T, E, H, S, A)."""
-
-    belief: ModelBelief
-    q: Tensor
 
 
 class EpsilonGreedy(Reference):
@@ -42,30 +31,16 @@ class EpsilonGreedy(Reference):
 
     def __init__(self, family: TaskFamily, epsilon: float = 0.1, reward_prior_mean: float | None = None) -> None:
         super().__init__(family)
-        check_family(self.name, family, BernoulliBandit, TabularMDP)
+        self.guess = BestGuess(self.name, family, reward_prior_mean)
         if not 0 <= epsilon <= 1:
             raise ValueError(f"epsilon_greedy: epsilon={epsilon} is not a probability; give 0 to 1")
         self.epsilon = epsilon
-        if isinstance(family, TabularMDP):
-            mean = family.reward_mean if reward_prior_mean is None else reward_prior_mean
-            self.prior = family.prior._replace(reward_mean=mean)
-        elif reward_prior_mean is not None:
-            raise ValueError(f"epsilon_greedy: reward_prior_mean={reward_prior_mean} has no meaning in a bandit")
 
     def begin(self, n_tasks: int, copies: int) -> Memory:
-        if isinstance(self.family, BernoulliBandit):
-            return no_pulls(n_tasks, copies, self.spec.action_size, self.device)
-        belief = nothing_known(n_tasks, copies, self.spec.observation_size, self.spec.action_size, self.device)
-        return PlanMemory(belief, belief.pulls.new_zeros(n_tasks, copies, self.spec.horizon, *belief.pulls.shape[2:]))
+        return self.guess.begin(n_tasks, copies, self.device)
 
     def act(self, memory: Memory, seen: Seen, noise: Tensor) -> tuple[Tensor, Memory]:
-        if isinstance(self.family, BernoulliBandit):
-            new: Memory = count_pull(memory, seen.action, seen.reward)
-            value = posterior_mean(new)
-        else:
-            belief = take_in(memory.belief, seen.observation.argmax(-1), seen.action, seen.reward, seen.start)
-            q = plan(*mean_model(belief, self.prior), self.spec.horizon) if seen.step == 0 else memory.q
-            new, value = PlanMemory(belief, q), values_at(q, seen.step, belief.state)
+        values, memory = self.guess.values(memory, seen)
         anything = (noise[..., 2] * self.spec.action_size).long().clamp_max(self.spec.action_size - 1)
         explore = noise[..., 1] < self.epsilon
-        return torch.where(explore, anything, random_argmax(value, noise[..., 0])), new
+        return torch.where(explore, anything, random_argmax(values, noise[..., 0])), memory
