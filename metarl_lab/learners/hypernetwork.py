@@ -12,7 +12,16 @@ from metarl_lab.inner_loop import AdaptConfig, check_config, inner_loop, parts_o
 from metarl_lab.learners.base import MetaLearner
 from metarl_lab.nets.mlp import MLPPolicy
 from metarl_lab.ops.baseline import Samples
-from metarl_lab.ops.inner_step import Adaptation, Adapted, Parameters, adapt, fresh, inner_step, log_probability
+from metarl_lab.ops.inner_step import (
+    Adaptation,
+    Adapted,
+    Parameters,
+    acted_log_probability,
+    adapt,
+    fresh,
+    inner_step,
+    log_probability,
+)  # fmt: skip
 from metarl_lab.ops.meta_curvature import mean_kl
 from metarl_lab.ops.surrogates import clipped_ratio, surrogate_named
 from metarl_lab.tasks.base import TaskFamily, Tasks, check_positive
@@ -153,7 +162,7 @@ class Hypernetwork(MetaLearner):
         gains, kls = [], []
         for parameters, s in zip(self.stages(transitions, batches), batches, strict=True):
             log_prob = log_probability(self.how.policy, parameters, s)
-            ratio = (log_prob - s.acted.log_prob(s.action).view_as(log_prob)).exp()
+            ratio = (log_prob - acted_log_probability(s, log_prob)).exp()
             gains.append((clipped_ratio(ratio, s.advantage, self.config.clip) * s.mask).sum((1, 2)) / s.live)
             with torch.no_grad():
                 kls.append(mean_kl(s.acted, self.how.policy(parameters, s.observation), s.mask))

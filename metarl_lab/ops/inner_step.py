@@ -77,6 +77,11 @@ def log_probability(policy: PerTask, parameters: Parameters, samples: Samples) -
     return policy(parameters, samples.observation).log_prob(samples.action).view_as(samples.mask)
 
 
+def acted_log_probability(samples: Samples, log_prob: Tensor) -> Tensor:
+    """Held log-probability of the actions under what drew them: ``log_prob``'s own policy where samples do not say."""
+    return log_prob.detach() if samples.acted is None else samples.acted.log_prob(samples.action).view_as(log_prob)
+
+
 def slope(how: Adaptation, parameters: Parameters, samples: Samples, names: Iterable[str], graph: bool) -> Parameters:
     """grad_{theta_i} (1/M_i) S(log pi_{theta_i}, A_i) of the named parameters, (T, ...) each.
 
@@ -84,7 +89,7 @@ def slope(how: Adaptation, parameters: Parameters, samples: Samples, names: Iter
     sum over tasks holds every task's own.
     """
     log_prob = log_probability(how.policy, parameters, samples)
-    acted = None if samples.acted is None else samples.acted.log_prob(samples.action).view_as(log_prob)
+    acted = acted_log_probability(samples, log_prob)
     objective = how.surrogate(log_prob, samples.advantage, samples.mask, acted) / samples.live
     names = list(names)
     found = torch.autograd.grad(
@@ -158,6 +163,6 @@ def sampling_term(policy: PerTask, stages: Sequence[Parameters], batches: Sequen
     total = torch.zeros_like(score)
     for parameters, samples in zip(stages, batches, strict=False):
         log_prob = log_probability(policy, parameters, samples)
-        acted = log_prob.detach() if samples.acted is None else samples.acted.log_prob(samples.action).view_as(log_prob)
-        total = total + (((log_prob - acted).exp() - 1) * samples.mask).sum((1, 2))
+        ratio = (log_prob - acted_log_probability(samples, log_prob)).exp()
+        total = total + ((ratio - 1) * samples.mask).sum((1, 2))
     return score * total

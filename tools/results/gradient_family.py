@@ -104,17 +104,19 @@ def measured(label: str, family_name: str, seed: int) -> list[dict[str, Any]]:
     if iterations:
         env_steps = ml.train(learner, family, iterations=iterations, seed=seed, device="cpu", progress=False).env_steps
     cpu = time.process_time() - cpu
-    config, tried = learner.config, {}
+    tried, trained_with = {}, learner.config
+
+    def set_steps(factor: float) -> None:
+        sizes = {k: factor * getattr(trained_with, k) for k in ("inner_step", "later_inner_step")}
+        learner.config = dataclasses.replace(trained_with, **sizes)
+
     for factor in setting.factors:
-        sizes = {k: factor * getattr(config, k) for k in ("inner_step", "later_inner_step")}
-        learner.config = dataclasses.replace(config, **sizes)
+        set_steps(factor)
         tried[factor] = curve_of(learner, family, setting, "train", CHOICE_TASKS).mean[1:].mean()
-    factor = max(tried, key=lambda f: tried[f] if np.isfinite(tried[f]) else -np.inf)
-    sizes = {k: factor * getattr(config, k) for k in ("inner_step", "later_inner_step")}
-    learner.config = dataclasses.replace(config, **sizes)
+    set_steps(max(tried, key=lambda f: tried[f] if np.isfinite(tried[f]) else -np.inf))
     curve = curve_of(learner, family, setting, "test", TEST_TASKS)
     fixed = {"learner": LEARNERS[label][0], "label": label, "family": family_name, "seed": seed}
-    cost = {"env_steps": env_steps, "cpu_seconds": round(cpu, 1), "test_step_size": sizes["inner_step"]}
+    cost = {"env_steps": env_steps, "cpu_seconds": round(cpu, 1), "test_step_size": learner.config.inner_step}
     return [{**fixed, "batch": k, "mean": round(float(curve.mean[k]), 4), **cost} for k in range(STEPS + 1)]
 
 
