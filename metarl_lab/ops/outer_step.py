@@ -40,7 +40,6 @@ def outer_objective(
     batches: list[Samples],
     clip: float | None = None,
     differentiate: bool = True,
-    inner_kl: bool = False,
 ) -> Outcome:
     """(1/M_i) sum rho A over the M_i live steps of task i's *post-adaptation* batch, rho = pi_{theta_i'} / pi_acted.
 
@@ -56,27 +55,21 @@ def outer_objective(
         PPO's clip of the ratio, 1 -+ clip.
     differentiate : bool
         Whether derivatives with respect to ``meta`` are wanted.
-    inner_kl : bool
-        Whether the KL before adaptation is wanted, which takes one more pass over each batch to adapt on; else it is 0.
     """
     post = batches[-1]
     stages = inner_steps(how, meta, batches[:-1], len(post.mask), differentiate and not how.first_order)
     if not differentiate:
         stages = [{k: p.detach() for k, p in stage.items()} for stage in stages]
-    held, before = [], torch.zeros_like(post.score)
-    for stage, samples in zip(stages, batches, strict=True):
-        if samples is post or inner_kl or samples.acted is None:
-            new = how.policy(stage, samples.observation)
-        held.append(_held(new) if samples.acted is None else samples.acted)
-        if inner_kl and samples is not post:
-            before = before + mean_kl(held[-1], new, samples.mask)
-    ratio = (new.log_prob(post.action) - held[-1].log_prob(post.action)).exp().view_as(post.mask)
+    new = [how.policy(stage, samples.observation) for stage, samples in zip(stages, batches, strict=True)]
+    held = [_held(n) if s.acted is None else s.acted for n, s in zip(new, batches, strict=True)]
+    ratio = (new[-1].log_prob(post.action) - held[-1].log_prob(post.action)).exp().view_as(post.mask)
     gain = ratio * post.advantage if clip is None else clipped_ratio(ratio, post.advantage, clip)
     objective = (gain * post.mask).sum((1, 2)) / post.live
     if how.sampling_term:
         per_step = post.score * post.scale * post.mask.shape[1] / post.live  # an episode's return, per live step
         objective = objective + sampling_term(how.policy, stages[:-1], batches[:-1], per_step)
-    return Outcome(objective, mean_kl(held[-1], new, post.mask), before, stages, held)
+    kls = [mean_kl(o, n, s.mask) for o, n, s in zip(held, new, batches, strict=True)]
+    return Outcome(objective, kls[-1], sum(kls[:-1], torch.zeros_like(kls[-1])), stages, held)
 
 
 def hold(how: Adaptation, meta: Parameters, batches: list[Samples]) -> list[Samples]:
@@ -93,7 +86,7 @@ def meta_gradient(
     leaves = list(meta.values())
     total, outcomes = torch.zeros_like(flatten(leaves)), []
     for part in parts:
-        out = outer_objective(how, meta, part, clip, inner_kl=kl_weight > 0)
+        out = outer_objective(how, meta, part, clip)
         goal = (out.objective - kl_weight * out.inner_kl if kl_weight else out.objective).sum() / n_tasks
         total += flatten(torch.autograd.grad(goal, leaves, materialize_grads=True))
         stages = [{k: p.detach() for k, p in stage.items()} for stage in out.stages]
@@ -123,7 +116,7 @@ def gradient_update(
         for p, g in zip(leaves, unflatten(-gradient, leaves), strict=True):  # optimisers descend
             p.grad = g
         optimizer.step()
-    after = [outer_objective(how, meta, part, clip, differentiate=False, inner_kl=True) for part in parts]
+    after = [outer_objective(how, meta, part, clip, False) for part in parts]
     assert first is not None
     kl, inner_kl = _mean(out.kl for out in after).item(), _mean(out.inner_kl for out in after).item()
     return {"loss": -first.item(), "kl": kl, "inner_kl": inner_kl}
