@@ -15,6 +15,7 @@ from metarl_lab.inner_loop import AdaptConfig, check_config, samples_of
 from metarl_lab.nets.mlp import MLPPolicy
 from metarl_lab.ops.baseline import Samples
 from metarl_lab.ops.inner_step import Adaptation, Adapted, Parameters, adapt, fresh
+from metarl_lab.replay import Replay
 from metarl_lab.tasks.base import TaskFamily, Tasks
 from metarl_lab.types import Episodes, Memory, Metrics, Seen, Spec
 
@@ -26,7 +27,8 @@ class MetaLearner(nn.Module, ABC):
     A concrete learner is final (never subclassed); it sets ``name``, ``Config`` (a frozen dataclass with a documented,
     defaulted field for everything that can be chosen, among them ``meta_batch``, the tasks per update), and
     ``shares_memory`` and ``noise_size`` as in ``metarl_lab.types.Agent``. Optimisers are plain attributes of type
-    ``torch.optim.Optimizer``; everything else that must survive a resume is a parameter or a buffer.
+    ``torch.optim.Optimizer``, replay buffers of type ``metarl_lab.replay.Replay``; everything else that must survive a
+    resume is a parameter or a buffer.
     """
 
     name: ClassVar[str] = ""
@@ -68,7 +70,9 @@ class MetaLearner(nn.Module, ABC):
         """
 
     def training_state(self) -> dict[str, Tensor]:
-        """The optimisers' state as flat named tensors, for a checkpoint; with it the step sizes, which may decay."""
+        """The optimisers' state as flat named tensors, for a checkpoint; with it the step sizes, which may decay, and
+        what the replay buffers hold. Stored agents have none of it.
+        """
         state: dict[str, Tensor] = {}
         for name, optimizer in self._optimizers().items():
             whole = optimizer.state_dict()
@@ -78,6 +82,8 @@ class MetaLearner(nn.Module, ABC):
                         state[f"{name}.{index}.{key}"] = torch.as_tensor(value).detach().clone()
             rates = [float(group["lr"]) for group in whole["param_groups"]]
             state[f"{name}.lr"] = torch.tensor(rates, dtype=torch.float64)
+        for name, replay in self._replays().items():
+            state |= {f"{name}.{key}": x for key, x in replay.state().items()}
         return state
 
     def load_training_state(self, state: dict[str, Tensor]) -> None:
@@ -92,6 +98,12 @@ class MetaLearner(nn.Module, ABC):
                     index, key = full[len(name) + 1 :].split(".", 1)
                     whole["state"].setdefault(int(index), {})[key] = value.clone()
             optimizer.load_state_dict(whole)
+        for name, replay in self._replays().items():
+            mine = {k[len(name) + 1 :]: x for k, x in state.items() if k.startswith(f"{name}.")}
+            replay.load_state(mine, self.device)
+
+    def _replays(self) -> dict[str, Replay]:
+        return {k: v for k, v in vars(self).items() if isinstance(v, Replay)}
 
     def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {k: v for k, v in vars(self).items() if isinstance(v, torch.optim.Optimizer)}

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from metarl_lab.learners.base import MetaLearner
 from metarl_lab.nets.recurrent import RecurrentActorCritic, Sequences, sequences
-from metarl_lab.ops.returns import gae
+from metarl_lab.ops.ppo import normalised, ppo_terms, trial_advantages
 from metarl_lab.rollout import begin, collect
 from metarl_lab.tasks.base import TaskFamily, Tasks, check_positive
 from metarl_lab.types import Episodes, Memory, Metrics, Seen, Spec
@@ -134,34 +134,23 @@ class RL2(MetaLearner):
         return torch.cat(log_probs, 1), torch.cat(values, 1)
 
     def _advantages(self, batch: Sequences, value: Tensor) -> tuple[Tensor, Tensor]:
-        """GAE over the trial and the critic's targets, (L, B). The trial ends after its last live step, for good."""
-        follows = torch.cat((batch.live[1:], torch.zeros_like(batch.live[:1])))
-        next_value = torch.cat((value[1:], torch.zeros_like(value[:1])))
-        ended = ~follows
-        advantage = gae(batch.reward, value, next_value, ended, ended, *self._horizon())
+        """Normalised advantages over the trial, and the critic's targets, (L, B)."""
+        advantage = trial_advantages(batch.reward, value, batch.live, *self._horizon())
         target = advantage + value
         spread = target[batch.live].std().clamp_min(1e-3)
         # the first batch sets the scale, later ones move it slowly
         self.value_scale.lerp_(spread, 1.0 if int(self.updates) == 0 else 0.02)
-        inside = advantage[batch.live]
-        return (advantage - inside.mean()) / (inside.std() + 1e-8), target
+        return normalised(advantage, batch.live), target
 
     def _loss(self, piece: Sequences, old: Tensor, advantage: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """PPO's clipped loss, means over live steps."""
-        config, live = self.config, piece.live.float()
-        count = live.sum()
+        """PPO's clipped loss, means over live steps; the value error in units of the returns' spread."""
+        config = self.config
         hidden = self.net.unroll(piece.x, piece.x.new_zeros(piece.x.shape[1], config.hidden))
-        policy = self.net.distribution(hidden)
-        log_ratio = policy.log_prob(piece.action) - old
-        ratio = log_ratio.exp()
-        gain = torch.minimum(ratio * advantage, ratio.clamp(1 - config.clip, 1 + config.clip) * advantage)
-        error = (self.net.value(hidden).squeeze(-1) - target / self.value_scale).square()
-        policy_loss = -(gain * live).sum() / count
-        value_loss = (error * live).sum() / count
-        entropy = (policy.entropy() * live).sum() / count
-        loss = policy_loss + config.value_weight * value_loss - config.entropy * entropy
-        kl = ((ratio - 1 - log_ratio) * live).sum() / count  # an unbiased, non-negative estimate
-        return loss, torch.stack((loss, policy_loss, value_loss, entropy, kl)).detach()
+        policy, value = self.net.distribution(hidden), self.net.value(hidden).squeeze(-1)
+        target = target / self.value_scale
+        terms = ppo_terms(policy, value, piece.action, old, advantage, target, piece.live, config.clip)
+        loss = terms.policy_loss + config.value_weight * terms.value_loss - config.entropy * terms.entropy
+        return loss, torch.stack((loss, *terms)).detach()
 
     def _horizon(self) -> tuple[float, float]:
         """The discount and lambda of this iteration."""

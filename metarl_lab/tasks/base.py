@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from metarl_lab.types import SPLITS, Spec
+from metarl_lab.types import SPLITS, Episodes, Spec
 
 Tasks = Any  # a NamedTuple of tensors with leading axis T
 State = Any  # a NamedTuple of tensors with leading axes (T, E)
@@ -60,6 +60,14 @@ class TaskFamily(ABC):
     def best_action(self, tasks: Tasks, observation: Tensor, step: int) -> Tensor | None:
         """An optimal action with the task known, at step 0..H-1 of an episode; None where it is not known."""
         return None
+
+    def training_reward(self, tasks: Tasks, episodes: Episodes) -> Tensor:
+        """The reward that meta-training maximises, (T, E, K, H): the true one, or a denser guide to the same end.
+
+        Agents see the true reward as they act, in training and testing; evaluation reads no other. PEARL's sparse
+        navigation trains its actor and critic on the dense distance in this way. Steps that are not live pay 0.
+        """
+        return episodes.reward
 
     @property
     def config(self) -> dict[str, Any]:

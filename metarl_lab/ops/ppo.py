@@ -1,0 +1,65 @@
+"""Proximal policy optimisation over whole trials (Schulman et al. 2017, arXiv 1707.06347): formulas, no loop."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from metarl_lab.ops.distributions import Distribution
+from metarl_lab.ops.returns import gae
+
+
+class PPOTerms(NamedTuple):
+    """Means over live steps, scalars: what a PPO loss is made of."""
+
+    policy_loss: Tensor  # minus the clipped gain
+    value_loss: Tensor  # squared error, in the units of ``value``
+    entropy: Tensor  # nats per step
+    kl: Tensor  # estimate of KL(acted, current), nats per step
+
+
+def ppo_terms(
+    policy: Distribution,
+    value: Tensor,
+    action: Tensor,
+    acted_log_prob: Tensor,
+    advantage: Tensor,
+    target: Tensor,
+    live: Tensor,
+    clip: float,
+) -> PPOTerms:
+    """Equation 7 of the paper, -mean min(rho A, clip(rho, 1 -+ clip) A), and the terms that go with it.
+
+    All (L, B) but ``action`` (L, B[, A]); rho is the probability of the action now over what it was when acting; steps
+    that are not ``live`` count nowhere.
+    """
+    if not value.shape == acted_log_prob.shape == advantage.shape == target.shape == live.shape:
+        raise ValueError("ppo_terms: value, acted_log_prob, advantage, target and live must have one shape, (L, B)")
+    weight = live.to(value.dtype) / live.sum()
+    log_ratio = policy.log_prob(action) - acted_log_prob
+    ratio = log_ratio.exp()
+    gain = torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage)
+    return PPOTerms(
+        -(gain * weight).sum(),
+        ((value - target).square() * weight).sum(),
+        (policy.entropy() * weight).sum(),
+        ((ratio - 1 - log_ratio) * weight).sum(),  # unbiased and never negative (Schulman 2020)
+    )
+
+
+def trial_advantages(reward: Tensor, value: Tensor, live: Tensor, discount: float, lam: float) -> Tensor:
+    """GAE over a whole trial, (L, B), live steps first: credit crosses episodes and stops where the trial ends.
+
+    The trial is over for good after its last live step, which is where the objective stops: nothing bootstraps there.
+    """
+    follows = torch.cat((live[1:], torch.zeros_like(live[:1])))
+    next_value = torch.cat((value[1:], torch.zeros_like(value[:1])))
+    return gae(reward, value, next_value, ~follows, ~follows, discount, lam)
+
+
+def normalised(advantage: Tensor, live: Tensor) -> Tensor:
+    """Mean 0 and deviation 1 over live steps."""
+    inside = advantage[live]
+    return (advantage - inside.mean()) / (inside.std() + 1e-8)
