@@ -75,6 +75,19 @@ RECIPES: dict[str, Recipe] = {
         (0, 1, 2),
         15,
     ),
+    "rl2-bernoulli_bandit-50x10": Recipe(
+        "rl2 --family bernoulli_bandit --family.arms 50 --family.horizon 10 --iterations 1500 "
+        "--learner.meta-batch 1000 --learner.decay-iterations 1500 --learner.entropy 0.0",
+        (0, 1, 2),
+        8,
+    ),
+    "rl2-bernoulli_bandit-10x100": Recipe(
+        "rl2 --family bernoulli_bandit --family.arms 10 --family.horizon 100 --iterations 800 "
+        "--learner.meta-batch 200 --learner.minibatches 16 --learner.decay-iterations 800 "
+        "--learner.late-discount 1.0 --learner.late-lam 0.9",
+        (0, 1, 2),
+        18,
+    ),
     # far from converged after this on a CPU; a GPU-sized run is ten times the iterations and both numbers beside them
     "rl2-tabular_mdp": Recipe(
         "rl2 --family tabular_mdp --iterations 800 --learner.meta-batch 200 --learner.minibatches 16 "
