@@ -31,6 +31,13 @@ class TaskFamily(ABC):
     name: ClassVar[str] = ""
     source: ClassVar[str] = ""
     """Where the protocol comes from."""
+    finite: ClassVar[bool] = False
+    """The published protocol is one exact prior over a finite set of tasks, with nothing held out (21 goals of a 5 x 5
+    grid): a Bayes-adaptive agent is measured on the very prior that it was trained on, and halving so small a set
+    would change the problem and its exact optimum. "train" and "test" are then that same prior, and held out means
+    fresh draws; only "ood" shares no task with them. What stays honest: a task is hidden in every trial, whether or not
+    training has met it, so remembering training tasks earns no more than knowing the prior, and no more than exact
+    Bayes-optimal play. What cannot be claimed: generalisation to new tasks; "ood" is there for that."""
 
     @property
     @abstractmethod
@@ -39,7 +46,11 @@ class TaskFamily(ABC):
 
     @abstractmethod
     def sample_tasks(self, n: int, split: str, generator: torch.Generator) -> Tasks:
-        """Draw n tasks of a split ("train", "test" or "ood"; the three never overlap), on the generator's device."""
+        """Draw n tasks of a split ("train", "test" or "ood"), on the generator's device.
+
+        The three never overlap, unless the family is ``finite``: then "train" and "test" are two streams of independent
+        draws from one prior, and "ood" overlaps with neither.
+        """
 
     @abstractmethod
     def reset(self, tasks: Tasks, noise: Tensor) -> State:
@@ -90,6 +101,15 @@ def split_uniform(size: tuple[int, ...], split: str, generator: torch.Generator)
     i = (i * _SHUFFLE[split]) % positions  # an odd factor makes this one-to-one modulo a power of two
     # 0 itself is excluded: families take logarithms and normal quantiles of these
     return ((_CLASSES * i + residue).float() / _LATTICE).clamp_min(0.25 / _LATTICE * (1 + residue))
+
+
+def split_index(n: int, count: int, split: str, generator: torch.Generator) -> Tensor:
+    """n draws from 0..count-1, each equally likely, (n,) int64: how a ``finite`` family picks its tasks.
+
+    Different splits give independent draws, also from generators of one seed.
+    """
+    # the largest number of split_uniform is 1 - 2^-23: its product with count stays below count in float32 too
+    return (split_uniform((n,), split, generator) * count).long()
 
 
 def check_split(split: str) -> None:
