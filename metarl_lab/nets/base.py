@@ -1,0 +1,106 @@
+"""Sequence cores: networks that read a trial one step at a time; and trials laid out as what they read.
+
+A core is used twice: ``step`` while acting, ``unroll`` while training. Both are one function of what was seen; the
+tests hold them equal.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from metarl_lab.types import Episodes, Seen, Spec
+
+State = tuple[Tensor, ...]  # each with leading axis B
+
+
+class Core(nn.Module, ABC):
+    """A causal sequence network: out_t depends on x_1..x_t and on the state before x_1, on nothing later.
+
+    Step-major: inputs (L, B, I) with L steps and B trials. A concrete core is final; it sets ``out_size``, and starts
+    with torch's own weights until ``reset_parameters`` draws better ones.
+    """
+
+    out_size: int
+    """Features of one output."""
+
+    @abstractmethod
+    def reset_parameters(self) -> None:
+        """Draw the weights again, in the way that suits reinforcement learning."""
+
+    @abstractmethod
+    def initial(self, n: int) -> State:
+        """The state of ``n`` trials before their first step, on the module's device."""
+
+    @abstractmethod
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """One step: x (B, I) -> (out (B, out_size), the state after); the state given is not changed."""
+
+    @abstractmethod
+    def unroll(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """All steps: x (L, B, I), the state before the first -> (out (L, B, out_size), the state after the last)."""
+
+
+class Sequences(NamedTuple):
+    """Trials as a core reads them: L = K H steps, B = T E trials, live steps first."""
+
+    x: Tensor  # (L, B, I) what was seen, encoded
+    action: Tensor  # (L, B) or (L, B, A)
+    reward: Tensor  # (L, B), 0 where not live
+    live: Tensor  # (L, B) bool
+
+
+def encoded_size(spec: Spec) -> int:
+    """I, the features of one encoded step."""
+    return spec.observation_size + spec.action_size + 2
+
+
+def encode_seen(spec: Spec, seen: Seen) -> Tensor:
+    """(observation, last action, last reward, episode start) as one vector, (..., I).
+
+    A discrete action is one-hot; the missing one before the first step of a trial is all zeros.
+    """
+    action = seen.action
+    if spec.discrete:
+        classes = torch.arange(spec.action_size, device=action.device)
+        action = (action.unsqueeze(-1) == classes).float()
+    rest = torch.stack((seen.reward, seen.start.to(seen.reward.dtype)), -1)
+    return torch.cat((seen.observation, action, rest), -1)
+
+
+def sequences(spec: Spec, episodes: Episodes, reward: Tensor | None = None) -> Sequences:
+    """Lay K episodes of a trial end to end, (L, B, ...), exactly as the network saw them while acting.
+
+    The last transition before step t is the previous *live* step's, also across episodes; steps after a termination
+    are moved behind the live ones, so that a plain unroll passes through the states that acted.
+
+    Parameters
+    ----------
+    spec : Spec
+        The family's spaces.
+    episodes : Episodes
+        From one ``collect``.
+    reward : Tensor (T, E, K, H), optional
+        What is to be maximised, where that is not the reward seen (``TaskFamily.training_reward``).
+    """
+
+    def steps_first(y: Tensor) -> Tensor:  # (T, E, K, H, ...) -> (K H, T E, ...)
+        return y.movedim((2, 3), (0, 1)).flatten(0, 1).flatten(1, 2)
+
+    start = torch.zeros_like(episodes.mask)
+    start[..., 0] = True
+    wanted = episodes.reward if reward is None else reward * episodes.mask
+    parts = (episodes.observation, episodes.action, episodes.reward, start, wanted, episodes.mask)
+    fields = [steps_first(y) for y in parts]
+    live = fields[-1]
+    if not bool(live.all()):
+        order = torch.argsort((~live).to(torch.int8), dim=0, stable=True)
+        fields = [y.gather(0, order.reshape(order.shape + (1,) * (y.ndim - 2)).expand_as(y)) for y in fields]
+    observation, action, seen_reward, start, wanted, live = fields
+    first_action, first_reward = (y.flatten(0, 1).unsqueeze(0) for y in episodes.before)
+    last_action, last_reward = torch.cat((first_action, action[:-1])), torch.cat((first_reward, seen_reward[:-1]))
+    x = encode_seen(spec, Seen(observation, last_action, last_reward, start, 0))
+    return Sequences(x, action, wanted, live)
