@@ -1,0 +1,145 @@
+"""Dark room: a goal that cannot be seen, in a room large enough that one episode seldom finds it by chance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import ClassVar, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+import torch
+from torch import Tensor
+
+from metarl_lab.tasks.base import TaskFamily, check_positive, split_index
+from metarl_lab.types import Spec
+
+MOVES = ((0, 0), (-1, 0), (0, 1), (1, 0), (0, -1))  # none, up, right, down, left, as (rows, columns)
+_ANYWHERE = -1  # in place of a start cell: drawn anew in every episode
+
+
+class DarkRoomTasks(NamedTuple):
+    """``goal`` and ``start``: their cells, row * size + column, each (T,) int64; start -1: anywhere, every episode."""
+
+    goal: Tensor
+    start: Tensor
+
+
+class DarkRoomState(NamedTuple):
+    """``cell``: where the agent is, row * size + column; ``paid``: the goal was reached before. Each (T, E)."""
+
+    cell: Tensor  # int64
+    paid: Tensor  # bool
+
+
+@dataclass(frozen=True)
+class DarkRoom(TaskFamily):
+    """Find one goal cell in the dark and stay there; reward 1 for every step that ends on it, 0 for every other.
+
+    Actions: none, up, right, down, left; a move into a wall stays. The observation is the agent's cell, one-hot; the
+    goal is never shown. It is equally likely in every cell, the start among them. Nothing but the task is random, and
+    with ``start="random"`` the first cell of each episode.
+
+    Known-goal returns, exact: 16.54 as it is, 15.06 with ``start="random"``; 91.99 with ``size=10, start="corner",
+    horizon=100``; 1 in the hard room, ``size=17, once=True``.
+
+    The family is ``finite``: all 81 goals are train and test tasks alike, as published. No cell is left to hold out, so
+    the out-of-distribution split moves the start instead, to the top left corner (from a corner, to the centre): the
+    goals are the same, what an agent has learned of routes is not. With ``start="random"`` that is a weaker shift:
+    training has met the corner, among all other starts.
+    """
+
+    name: ClassVar[str] = "dark_room"
+    source: ClassVar[str] = "Laskin et al. 2022, Algorithm Distillation, arXiv 2210.14215, section 4"
+    finite: ClassVar[bool] = True
+
+    size: int = 9
+    """Rows, and columns; 2 or more."""
+    start: str = "centre"
+    """Where episodes start: "centre", "corner" (top left), or "random" (uniform over the cells, every episode)."""
+    once: bool = False
+    """Pay only the first arrival of an episode, and not every step on the goal: the hard variant's reward."""
+    horizon: int = 20
+    """Steps per episode H."""
+    episodes: int = 10
+    """Episodes per trial K."""
+
+    def __post_init__(self) -> None:
+        check_positive("dark_room", horizon=self.horizon, episodes=self.episodes)
+        if self.size < 2:
+            raise ValueError(f"dark_room: size={self.size} leaves nowhere to go; give 2 or more")
+        if self.start not in ("centre", "corner", "random"):
+            raise ValueError(f"dark_room: start={self.start!r} is not known; choose 'centre', 'corner' or 'random'")
+
+    @property
+    def spec(self) -> Spec:
+        return Spec(
+            gym.spaces.Box(0.0, 1.0, (self.size**2,), np.float32),
+            gym.spaces.Discrete(len(MOVES)),
+            horizon=self.horizon,
+            episodes=self.episodes,
+            reset_noise=int(self.start == "random"),
+        )
+
+    @property
+    def prior(self) -> Tensor:
+        """Probability that the goal is in each cell (size^2,): what an agent knows that knows only the family."""
+        return torch.full((self.size**2,), 1 / self.size**2)
+
+    @property
+    def successor(self) -> Tensor:
+        """The cell that each action leads to from each cell, (size^2, 5) int64."""
+        return _tables(self.size, torch.device("cpu"))[0]
+
+    def sample_tasks(self, n: int, split: str, generator: torch.Generator) -> DarkRoomTasks:
+        goal = split_index(n, self.size**2, split, generator)
+        centre = self.size // 2 * (self.size + 1)
+        trained = {"centre": centre, "corner": 0, "random": _ANYWHERE}[self.start]
+        moved = centre if self.start == "corner" else 0
+        return DarkRoomTasks(goal, torch.full_like(goal, moved if split == "ood" else trained))
+
+    def reset(self, tasks: DarkRoomTasks, noise: Tensor) -> DarkRoomState:
+        cell = tasks.start.unsqueeze(1).expand(noise.shape[:2])
+        if self.start == "random":
+            drawn = (noise[..., 0] * self.size**2).long().clamp_max(self.size**2 - 1)
+            cell = torch.where(cell == _ANYWHERE, drawn, cell)
+        return DarkRoomState(cell, torch.zeros_like(cell, dtype=torch.bool))
+
+    def step(
+        self, tasks: DarkRoomTasks, state: DarkRoomState, action: Tensor, noise: Tensor
+    ) -> tuple[DarkRoomState, Tensor, Tensor]:
+        cell = _tables(self.size, action.device)[0][state.cell, action]  # (T, E)
+        found = cell == tasks.goal.unsqueeze(1)
+        reward = (found & ~state.paid if self.once else found).float()
+        return DarkRoomState(cell, state.paid | found), reward, torch.zeros_like(found)
+
+    def observe(self, tasks: DarkRoomTasks, state: DarkRoomState) -> Tensor:
+        return _tables(self.size, state.cell.device)[1][state.cell]
+
+    def oracle(self, tasks: DarkRoomTasks) -> Tensor:
+        """At distance d the first pay is at step max(d, 1), and one at every step from there; mean over the starts."""
+        cells = torch.arange(self.size**2, device=tasks.goal.device)
+        goal = tasks.goal.unsqueeze(1)
+        distance = (cells // self.size - goal // self.size).abs() + (cells % self.size - goal % self.size).abs()
+        value = (self.horizon + 1 - distance.clamp_min(1)).clamp_min(0).float()  # (T, S), by start
+        if self.once:
+            value = value.clamp_max(1)
+        chosen = value.gather(1, tasks.start.clamp_min(0).unsqueeze(1)).squeeze(1)
+        return torch.where(tasks.start == _ANYWHERE, value.mean(1), chosen)
+
+    def best_action(self, tasks: DarkRoomTasks, observation: Tensor, step: int) -> Tensor:
+        """Along the columns first, then along the rows; on the goal, none."""
+        cell, goal = observation.argmax(-1), tasks.goal.unsqueeze(1)
+        down, right = goal // self.size - cell // self.size, goal % self.size - cell % self.size  # (T, E)
+        vertical = torch.where(down > 0, 3, torch.where(down < 0, 1, 0))
+        return torch.where(right > 0, 2, torch.where(right < 0, 4, vertical))
+
+
+@cache
+def _tables(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Successor of every (cell, action), (size^2, 5), and the one-hot rows (size^2, size^2)."""
+    places = [(row, column) for row in range(size) for column in range(size)]
+    after = [
+        [min(max(r + dr, 0), size - 1) * size + min(max(c + dc, 0), size - 1) for dr, dc in MOVES] for r, c in places
+    ]
+    return torch.tensor(after, device=device), torch.eye(size**2, device=device)
