@@ -1,8 +1,8 @@
 """RL2: the recurrent network is the learning algorithm (Duan et al. 2016, arXiv 1611.02779; Wang et al. 2016).
 
-A GRU reads (observation, last action, last reward, episode start) and keeps its hidden state over all episodes of a
-trial; PPO (Schulman et al. 2017) trains it to maximise the discounted return of the *whole trial*. Credit therefore
-flows across episodes, which is what makes exploring in the first one pay, and stops at the end of the trial.
+A GRU, LSTM or transformer reads (observation, last action, last reward, episode start) and keeps its state over all
+episodes of a trial; PPO (Schulman et al. 2017) trains it to maximise the discounted return of the *whole trial*. Credit
+therefore flows across episodes, which is what makes exploring in the first one pay, and stops at the trial's end.
 """
 
 from __future__ import annotations
@@ -14,19 +14,30 @@ import torch
 from torch import Tensor, nn
 
 from metarl_lab.learners.base import MetaLearner
-from metarl_lab.nets.recurrent import RecurrentActorCritic, Sequences, sequences
+from metarl_lab.nets.actor_critic import RecurrentActorCritic
+from metarl_lab.nets.base import Core, Sequences, State, chosen_rows, encode_seen, encoded_size, segments, sequences
+from metarl_lab.nets.recurrent import GRUCore, LSTMCore
+from metarl_lab.nets.transformer import TransformerCore
 from metarl_lab.ops.ppo import normalised, ppo_terms, trial_advantages
 from metarl_lab.rollout import begin, collect
 from metarl_lab.tasks.base import TaskFamily, Tasks, check_positive
-from metarl_lab.types import Episodes, Memory, Metrics, Seen, Spec
+from metarl_lab.types import Episodes, Memory, Metrics, Seen, Spec, map_tensors
 
 
 @dataclass(frozen=True)
 class RL2Config:
     """What can be chosen."""
 
+    core: str = "gru"
+    """What remembers: "gru", "lstm" or "transformer"."""
     hidden: int = 64
-    """GRU units."""
+    """Units of the core."""
+    layers: int = 2
+    """Blocks of a transformer; the recurrent cores have one layer."""
+    heads: int = 4
+    """Attention heads of each block; ``hidden`` is a multiple of twice as many."""
+    context: int = 0
+    """Steps that a transformer's block looks back over, itself included; 0: a whole trial."""
     meta_batch: int = 400
     """Tasks per iteration, one trial each."""
     episodes: int = 0
@@ -56,16 +67,29 @@ class RL2Config:
     """Weight of the squared value error (in units of the returns' variance)."""
     max_grad_norm: float = 1.0
     """Gradients longer than this are scaled down to it."""
+    truncate: int = 0
+    """Steps that a gradient flows back over; each segment starts from the state that acted there. 0: whole trials."""
 
 
 class RL2Memory(NamedTuple):
-    """The hidden state of each copy, (T, E, hidden)."""
+    """The core's state of each copy, (T, E, ...)."""
 
-    hidden: Tensor
+    hidden: Tensor  # (T, E, hidden); of a transformer, the first block's keys and values
+    rest: State = ()  # the LSTM's cell; the other blocks' keys and values, and how many steps were seen
+
+
+def make_core(spec: Spec, config: RL2Config) -> Core:
+    """The core that ``config`` asks for."""
+    inputs, trial = encoded_size(spec), spec.horizon * (config.episodes or spec.episodes)
+    if config.core in ("gru", "lstm"):
+        return (GRUCore if config.core == "gru" else LSTMCore)(inputs, config.hidden)
+    if config.core == "transformer":
+        return TransformerCore(inputs, config.hidden, config.layers, config.heads, config.context or trial)
+    raise ValueError(f"rl2: core={config.core!r} is not known; choose gru, lstm or transformer")
 
 
 class RL2(MetaLearner):
-    """See the module's first lines. Memory: the GRU's hidden state."""
+    """See the module's first lines. Memory: the core's state."""
 
     name: ClassVar[str] = "rl2"
     source: ClassVar[str] = "Duan et al. 2016, arXiv 1611.02779; PPO: Schulman et al. 2017, arXiv 1707.06347"
@@ -78,7 +102,9 @@ class RL2(MetaLearner):
         check_positive("rl2", learning_rate=config.learning_rate, epochs=config.epochs, clip=config.clip)
         if config.minibatches > config.meta_batch:
             raise ValueError(f"rl2: minibatches={config.minibatches} must be at most meta_batch={config.meta_batch}")
-        self.net = RecurrentActorCritic(spec, config.hidden)
+        if config.truncate < 0:
+            raise ValueError(f"rl2: truncate={config.truncate} is not allowed; give steps, or 0 for whole trials")
+        self.net = RecurrentActorCritic(spec, make_core(spec, config))
         self.optimizer = torch.optim.Adam(self.parameters(), lr=config.learning_rate, eps=1e-5)
         # the critic predicts values in units of the returns' spread, which is not known beforehand
         self.register_buffer("value_scale", torch.ones(()))
@@ -87,29 +113,33 @@ class RL2(MetaLearner):
         self.updates: Tensor
 
     def begin(self, n_tasks: int, copies: int) -> RL2Memory:
-        return RL2Memory(torch.zeros(n_tasks, copies, self.config.hidden, device=self.device))
+        hidden, *rest = (y.unflatten(0, (n_tasks, copies)) for y in self.net.core.initial(n_tasks * copies))
+        return RL2Memory(hidden, tuple(rest))
 
     def act(self, memory: RL2Memory, seen: Seen, noise: Tensor) -> tuple[Tensor, RL2Memory]:
-        x = self.net.encode(seen).flatten(0, 1)
-        hidden = self.net.step(x, memory.hidden.flatten(0, 1)).view_as(memory.hidden)
-        return self.net.distribution(hidden).sample(noise), RL2Memory(hidden)
+        x = encode_seen(self.spec, seen).flatten(0, 1)
+        state = tuple(y.flatten(0, 1) for y in (memory.hidden, *memory.rest))
+        out, state = self.net.core.step(x, state)
+        out, hidden, *rest = (y.unflatten(0, seen.reward.shape) for y in (out, *state))
+        return self.net.distribution(out).sample(noise), RL2Memory(hidden, tuple(rest))
 
     def absorb(self, memory: Memory, episodes: Episodes) -> Memory:
-        return memory  # the hidden state took everything in as it happened
+        return memory  # the state took everything in as it happened
 
     def update(self, family: TaskFamily, tasks: Tasks, generator: torch.Generator) -> Metrics:
         config = self.config
         trial = begin(self, family, tasks)
         episodes, _ = collect(self, family, tasks, trial, generator, config.episodes or self.spec.episodes)
-        batch = sequences(self.net, episodes)
-        log_prob, value = self._score(batch)  # of the network that acted
-        advantage, target = self._advantages(batch, value)
-        n = batch.reward.shape[1]
+        batch = sequences(self.spec, episodes, family.training_reward(tasks, episodes))
+        log_prob, value, state = self._score(batch)  # of the network that acted
+        steps = config.truncate or len(batch.x)
+        cut = map_tensors(lambda y: segments(y, steps), (batch, log_prob, *self._advantages(batch, value)))
+        rows = chosen_rows((*cut, state), cut[0].live.any(0))  # whole trials, or their segments, side by side
         sums: list[Tensor] = []
         for _ in range(config.epochs):
-            for chosen in torch.randperm(n, generator=generator, device=generator.device).chunk(config.minibatches):
-                piece = Sequences(*(y[:, chosen] for y in batch))
-                loss, parts = self._loss(piece, log_prob[:, chosen], advantage[:, chosen], target[:, chosen])
+            order = torch.randperm(rows[1].shape[1], generator=generator, device=generator.device)
+            for chosen in order.chunk(config.minibatches):
+                loss, parts = self._loss(chosen_rows(rows, chosen))
                 self.optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 nn.utils.clip_grad_norm_(self.parameters(), config.max_grad_norm)
@@ -122,16 +152,17 @@ class RL2(MetaLearner):
         return Metrics({"return": scores.mean().item(), "env_steps": episodes.env_steps, **values}, scores)
 
     @torch.no_grad()
-    def _score(self, batch: Sequences) -> tuple[Tensor, Tensor]:
-        """Log-probability of each action taken, and value of each step, (L, B)."""
-        log_probs, values = [], []
-        for x, action in zip(
-            batch.x.chunk(self.config.minibatches, 1), batch.action.chunk(self.config.minibatches, 1), strict=True
-        ):
-            hidden = self.net.unroll(x, x.new_zeros(x.shape[1], self.config.hidden))
-            log_probs.append(self.net.distribution(hidden).log_prob(action))
-            values.append(self.net.value(hidden).squeeze(-1) * self.value_scale)
-        return torch.cat(log_probs, 1), torch.cat(values, 1)
+    def _score(self, batch: Sequences) -> tuple[Tensor, Tensor, State]:
+        """Log-probability of each action and value of each step, (L, B); state before each segment, (1, S B, ...)."""
+        log_probs, values, states = [], [], []
+        parts = self.config.minibatches
+        for x, action in zip(batch.x.chunk(parts, 1), batch.action.chunk(parts, 1), strict=True):
+            out, before = self.net.core.unroll_segments(x, self.config.truncate or len(x))
+            log_probs.append(self.net.distribution(out).log_prob(action))
+            values.append(self.net.value(out).squeeze(-1) * self.value_scale)
+            states.append(before)
+        state = tuple(torch.cat(y, 1).flatten(0, 1).unsqueeze(0) for y in zip(*states, strict=True))
+        return torch.cat(log_probs, 1), torch.cat(values, 1), state
 
     def _advantages(self, batch: Sequences, value: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised advantages over the trial, and the critic's targets, (L, B)."""
@@ -142,13 +173,13 @@ class RL2(MetaLearner):
         self.value_scale.lerp_(spread, 1.0 if int(self.updates) == 0 else 0.02)
         return normalised(advantage, batch.live), target
 
-    def _loss(self, piece: Sequences, old: Tensor, advantage: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    def _loss(self, rows: tuple[Sequences, Tensor, Tensor, Tensor, State]) -> tuple[Tensor, Tensor]:
         """PPO's clipped loss, means over live steps; the value error in units of the returns' spread."""
-        config = self.config
-        hidden = self.net.unroll(piece.x, piece.x.new_zeros(piece.x.shape[1], config.hidden))
-        policy, value = self.net.distribution(hidden), self.net.value(hidden).squeeze(-1)
+        config, (batch, old, advantage, target, state) = self.config, rows
+        out, _ = self.net.core.unroll(batch.x, tuple(y[0] for y in state))
+        policy, value = self.net.distribution(out), self.net.value(out).squeeze(-1)
         target = target / self.value_scale
-        terms = ppo_terms(policy, value, piece.action, old, advantage, target, piece.live, config.clip)
+        terms = ppo_terms(policy, value, batch.action, old, advantage, target, batch.live, config.clip)
         loss = terms.policy_loss + config.value_weight * terms.value_loss - config.entropy * terms.entropy
         return loss, torch.stack((loss, *terms)).detach()
 
@@ -164,5 +195,4 @@ class RL2(MetaLearner):
 
     def _decay(self) -> None:
         self.updates += 1
-        rate = self.config.learning_rate * max(1 - self._progress(), 0.05)
-        self.optimizer.param_groups[0]["lr"] = rate
+        self.optimizer.param_groups[0]["lr"] = self.config.learning_rate * max(1 - self._progress(), 0.05)

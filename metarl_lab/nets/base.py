@@ -7,12 +7,12 @@ tests hold them equal.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from metarl_lab.types import Episodes, Seen, Spec
+from metarl_lab.types import Episodes, Seen, Spec, map_tensors
 
 State = tuple[Tensor, ...]  # each with leading axis B
 
@@ -42,6 +42,18 @@ class Core(nn.Module, ABC):
     @abstractmethod
     def unroll(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """All steps: x (L, B, I), the state before the first -> (out (L, B, out_size), the state after the last)."""
+
+    def unroll_segments(self, x: Tensor, steps: int) -> tuple[Tensor, State]:
+        """Unroll whole trials x (L, B, I) and note the state before every ``steps`` steps.
+
+        Returns the outputs (L, B, out_size), and the states before the S segments, each (S, B, ...).
+        """
+        outs, before, state = [], [], self.initial(x.shape[1])
+        for segment in x.split(steps):
+            before.append(state)
+            out, state = self.unroll(segment, state)
+            outs.append(out)
+        return torch.cat(outs), tuple(torch.stack(y) for y in zip(*before, strict=True))
 
 
 class Sequences(NamedTuple):
@@ -104,3 +116,19 @@ def sequences(spec: Spec, episodes: Episodes, reward: Tensor | None = None) -> S
     last_action, last_reward = torch.cat((first_action, action[:-1])), torch.cat((first_reward, seen_reward[:-1]))
     x = encode_seen(spec, Seen(observation, last_action, last_reward, start, 0))
     return Sequences(x, action, wanted, live)
+
+
+def segments(y: Tensor, steps: int) -> Tensor:
+    """Cut (L, B, ...) every ``steps`` steps and lay the S segments side by side: (steps, S B, ...), zeros behind.
+
+    Row s B + b is segment s of trial b.
+    """
+    missing = -len(y) % steps
+    if missing:
+        y = torch.cat((y, y.new_zeros(missing, *y.shape[1:])))
+    return y.unflatten(0, (-1, steps)).transpose(0, 1).flatten(1, 2)
+
+
+def chosen_rows(rows: Any, chosen: Tensor) -> Any:
+    """Some of the R rows, by index or mask, of any nesting of tensors whose second axis is R."""
+    return map_tensors(lambda y: y[:, chosen], rows)

@@ -1,95 +1,74 @@
-"""A recurrent actor-critic: what was seen -> GRU -> action distribution and value."""
+"""Recurrent cores: GRU and LSTM, one layer each."""
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from metarl_lab.ops.distributions import Categorical, DiagonalGaussian, Distribution
+from metarl_lab.nets.base import Core, State
 from metarl_lab.ops.gru import gru_unroll
-from metarl_lab.types import Episodes, Seen, Spec
 
 
-class Sequences(NamedTuple):
-    """Trials as the recurrent network reads them: L = K H steps, B = T E trials, live steps first."""
+class GRUCore(Core):
+    """h_t = (1 - z) n + z h_{t-1} (Cho et al. 2014). State: (h,), h (B, hidden); out_t = h_t."""
 
-    x: Tensor  # (L, B, I) what was seen, encoded
-    action: Tensor  # (L, B) or (L, B, A)
-    reward: Tensor  # (L, B), 0 where not live
-    live: Tensor  # (L, B) bool
-
-
-class RecurrentActorCritic(nn.Module):
-    """GRU over (observation, last action, last reward, episode start), a policy head and a value head.
-
-    Everything is step-major: inputs (L, B, I) with L steps and B trials; hidden states (B, hidden).
-    """
-
-    def __init__(self, spec: Spec, hidden: int) -> None:
+    def __init__(self, inputs: int, hidden: int) -> None:
         super().__init__()
-        self.discrete = spec.discrete
-        self.action_size = spec.action_size
-        self.core = nn.GRU(spec.observation_size + spec.action_size + 2, hidden)
-        self.policy = nn.Linear(hidden, spec.action_size)
-        self.value = nn.Linear(hidden, 1)
-        self.log_std = nn.Parameter(torch.zeros(0 if spec.discrete else spec.action_size))
-        for name, weight in self.core.named_parameters():
-            if "weight" in name:
-                for gate in weight.chunk(3):  # one orthogonal block per gate
-                    nn.init.orthogonal_(gate)
-            else:
-                nn.init.zeros_(weight)
-        # small: the first policy is close to uniform, the first value close to zero
-        nn.init.orthogonal_(self.policy.weight, 0.01)
-        nn.init.orthogonal_(self.value.weight, 0.01)
-        nn.init.zeros_(self.policy.bias)
-        nn.init.zeros_(self.value.bias)
+        self.out_size = hidden
+        self.gru = nn.GRU(inputs, hidden)
 
-    def encode(self, seen: Seen) -> Tensor:
-        """The network's input, (..., I); the missing action before the first step of a trial is all zeros."""
-        if self.discrete:
-            classes = torch.arange(self.action_size, device=seen.action.device)
-            action = (seen.action.unsqueeze(-1) == classes).float()
-        else:
-            action = seen.action
-        rest = torch.stack((seen.reward, seen.start.to(seen.reward.dtype)), -1)
-        return torch.cat((seen.observation, action, rest), -1)
+    def reset_parameters(self) -> None:
+        """Orthogonal blocks, one per gate; biases zero."""
+        _orthogonal(self.gru, gates=3)
 
-    def step(self, x: Tensor, hidden: Tensor) -> Tensor:
-        """One step: x (B, I), hidden (B, hidden) -> the next hidden state."""
-        return torch.gru_cell(x, hidden, *self.core.all_weights[0])
+    def initial(self, n: int) -> State:
+        """Zeros."""
+        return (self.gru.all_weights[0][0].new_zeros(n, self.out_size),)
 
-    def unroll(self, x: Tensor, hidden: Tensor) -> Tensor:
-        """All steps: x (L, B, I), the hidden state (B, hidden) before the first -> hidden states (L, B, hidden)."""
-        return gru_unroll(x, hidden, self.core)
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        hidden = torch.gru_cell(x, state[0], *self.gru.all_weights[0])
+        return hidden, (hidden,)
 
-    def distribution(self, hidden: Tensor) -> Distribution:
-        """The action distribution that a hidden state stands for."""
-        out = self.policy(hidden)
-        return Categorical(out) if self.discrete else DiagonalGaussian(out, self.log_std)
+    def unroll(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        out = gru_unroll(x, state[0], self.gru)
+        return out, (out[-1],)
 
 
-def sequences(net: RecurrentActorCritic, episodes: Episodes) -> Sequences:
-    """Lay K episodes of a trial end to end, (L, B, ...), exactly as the network saw them while acting.
+class LSTMCore(Core):
+    """c_t = f c_{t-1} + i g, h_t = o tanh(c_t) (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000).
 
-    The last transition before step t is the previous *live* step's, also across episodes; steps after a termination
-    are moved behind the live ones, so that a plain unroll passes through the hidden states that acted.
+    State: (h, c), each (B, hidden); out_t = h_t.
     """
 
-    def steps_first(y: Tensor) -> Tensor:  # (T, E, K, H, ...) -> (K H, T E, ...)
-        return y.movedim((2, 3), (0, 1)).flatten(0, 1).flatten(1, 2)
+    def __init__(self, inputs: int, hidden: int) -> None:
+        super().__init__()
+        self.out_size = hidden
+        self.lstm = nn.LSTM(inputs, hidden)
 
-    start = torch.zeros_like(episodes.mask)
-    start[..., 0] = True
-    fields = [steps_first(y) for y in (episodes.observation, episodes.action, episodes.reward, start, episodes.mask)]
-    live = fields[-1]
-    if not bool(live.all()):
-        order = torch.argsort((~live).to(torch.int8), dim=0, stable=True)
-        fields = [y.gather(0, order.reshape(order.shape + (1,) * (y.ndim - 2)).expand_as(y)) for y in fields]
-    observation, action, reward, start, live = fields
-    first_action, first_reward = (y.flatten(0, 1).unsqueeze(0) for y in episodes.before)
-    last_action, last_reward = torch.cat((first_action, action[:-1])), torch.cat((first_reward, reward[:-1]))
-    x = net.encode(Seen(observation, last_action, last_reward, start, 0))
-    return Sequences(x, action, reward, live)
+    def reset_parameters(self) -> None:
+        """Orthogonal blocks, one per gate; biases zero but the forget gate's, which starts at 1: it remembers."""
+        _orthogonal(self.lstm, gates=4)
+        with torch.no_grad():
+            self.lstm.all_weights[0][2][self.out_size : 2 * self.out_size] = 1.0  # torch's order: i, f, g, o
+
+    def initial(self, n: int) -> State:
+        """Zeros."""
+        zeros = self.lstm.all_weights[0][0].new_zeros(n, self.out_size)
+        return zeros, zeros
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        hidden, cell = torch.lstm_cell(x, list(state), *self.lstm.all_weights[0])
+        return hidden, (hidden, cell)
+
+    def unroll(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        out, (hidden, cell) = self.lstm(x, (state[0].unsqueeze(0), state[1].unsqueeze(0)))
+        return out, (hidden[0], cell[0])
+
+
+def _orthogonal(rnn: nn.RNNBase, gates: int) -> None:
+    for name, weight in rnn.named_parameters():
+        if "weight" in name:
+            for gate in weight.chunk(gates):
+                nn.init.orthogonal_(gate)
+        else:
+            nn.init.zeros_(weight)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 import metarl_lab as ml
 from metarl_lab.learners.rl2 import RL2, RL2Config
-from metarl_lab.nets.recurrent import Sequences, sequences
+from metarl_lab.nets.base import Sequences, sequences
 from metarl_lab.rollout import begin, collect
 from metarl_lab.tasks.base import TaskFamily
 from metarl_lab.types import Spec
@@ -60,8 +60,8 @@ def play(episodes: int = 3) -> tuple[RL2, Any, Any]:
 def test_training_passes_through_the_hidden_states_that_acted() -> None:
     """Also where copies finish at different steps: finished ones keep their state until the next episode."""
     learner, acted, trial = play()
-    batch = sequences(learner.net, acted)
-    hidden = learner.net.unroll(batch.x, torch.zeros(10, 8))
+    batch = sequences(learner.spec, acted)
+    hidden, _ = learner.net.core.unroll(batch.x, learner.net.core.initial(10))
     last_live = batch.live.sum(0) - 1  # (B,)
     final = hidden[last_live, torch.arange(10)]
     torch.testing.assert_close(final, trial.memory.hidden.flatten(0, 1), rtol=1e-5, atol=1e-6)
@@ -69,7 +69,7 @@ def test_training_passes_through_the_hidden_states_that_acted() -> None:
 
 def test_the_terminal_reward_is_seen_at_the_first_step_of_the_next_episode() -> None:
     learner, acted, _ = play()
-    batch = sequences(learner.net, acted)
+    batch = sequences(learner.spec, acted)
     reward_seen, start = batch.x[..., -2], batch.x[..., -1]
     lengths = acted.mask.sum(-1).flatten(0, 1)  # (B, K)
     for b in range(10):
@@ -86,13 +86,13 @@ def test_a_trial_continues_over_calls_of_collect() -> None:
     family = Countdown()
     tasks = family.sample_tasks(5, "train", torch.Generator())
     more, _ = collect(learner, family, tasks, trial, torch.Generator().manual_seed(5), 1)
-    batch = sequences(learner.net, more)
+    batch = sequences(learner.spec, more)
     assert torch.equal(batch.x[0, :, -2], 10 + acted.mask.sum(-1).flatten().float())
 
 
 def test_credit_crosses_episodes_and_stops_at_the_end_of_the_trial() -> None:
     learner, acted, _ = play()
-    batch = sequences(learner.net, acted)
+    batch = sequences(learner.spec, acted)
     value = torch.zeros_like(batch.reward)
     learner.config = RL2Config(hidden=8, meta_batch=5, minibatches=1, lam=1.0, discount=1.0)
     _, target = learner._advantages(batch, value)
@@ -103,14 +103,14 @@ def test_credit_crosses_episodes_and_stops_at_the_end_of_the_trial() -> None:
 
 def test_masked_steps_do_not_touch_the_loss() -> None:
     learner, acted, _ = play()
-    batch = sequences(learner.net, acted)
-    log_prob, value = learner._score(batch)
+    batch = sequences(learner.spec, acted)
+    log_prob, value, state = learner._score(batch)
     advantage, target = learner._advantages(batch, value)
-    loss, _ = learner._loss(batch, log_prob, advantage, target)
+    loss, _ = learner._loss((batch, log_prob, advantage, target, state))
     dead = ~batch.live
     x = torch.where(dead[..., None], 1e3, batch.x)
     moved = Sequences(x, torch.where(dead, 1, batch.action), torch.where(dead, 1e3, batch.reward), batch.live)
-    again, _ = learner._loss(moved, torch.where(dead, 5.0, log_prob), advantage, target)
+    again, _ = learner._loss((moved, torch.where(dead, 5.0, log_prob), advantage, target, state))
     assert loss.item() == again.item()
 
 
