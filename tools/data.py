@@ -88,6 +88,39 @@ RECIPES: dict[str, Recipe] = {
         (0, 1, 2),
         18,
     ),
+    "rl2-bernoulli_bandit-2x100": Recipe(
+        "rl2 --family bernoulli_bandit --family.arms 2 --family.horizon 100 --iterations 400 "
+        "--learner.meta-batch 200 --learner.minibatches 16 --learner.decay-iterations 400 "
+        "--learner.late-discount 1.0 --learner.late-lam 0.9",
+        (0, 1, 2),
+        8,
+    ),
+    "rl2-correlated_bandit": Recipe(
+        "rl2 --family correlated_bandit --iterations 300 --learner.meta-batch 200 --learner.minibatches 16 "
+        "--learner.decay-iterations 300 --learner.late-discount 1.0 --learner.late-lam 0.9",
+        (0, 1, 2),
+        6,
+    ),
+    "rl2-informative_bandit": Recipe(
+        "rl2 --family informative_bandit --iterations 800 --learner.meta-batch 1000 --learner.decay-iterations 800 "
+        "--learner.lam 0.9 --learner.discount 1.0 --learner.entropy 0.01",
+        (0, 1, 2),
+        3,
+    ),
+    "rl2-two_step": Recipe(
+        "rl2 --family two_step --iterations 200 --learner.meta-batch 200 --learner.minibatches 16 "
+        "--learner.decay-iterations 200 --learner.late-discount 1.0 --learner.late-lam 0.9",
+        (0, 1, 2),
+        4,
+    ),
+    "rl2-gridworld": Recipe(
+        "rl2 --family gridworld --iterations 400 --learner.meta-batch 400 --learner.minibatches 20 "
+        "--learner.decay-iterations 400 --learner.late-discount 1.0 --learner.late-lam 0.95",
+        (0, 1, 2),
+        8,
+        n_tasks=20_000,
+        batches=4,
+    ),
     # far from converged after this on a CPU; a GPU-sized run is ten times the iterations and both numbers beside them
     "rl2-tabular_mdp": Recipe(
         "rl2 --family tabular_mdp --iterations 800 --learner.meta-batch 200 --learner.minibatches 16 "
