@@ -22,12 +22,15 @@ TINY: dict[str, Any] = {
     "arms": 3, "states": 4, "actions": 3, "horizon": 6, "episodes": 2, "meta_batch": 4, "hidden": 8, "minibatches": 2,
     "epochs": 2, "piece": 50, "cg_iterations": 3, "curvature_episodes": 2,
     "context": 3, "units": 8,
+    "latent": 3, "vae_updates": 2, "vae_batch": 4, "elbo_terms": 3, "kept": 3, "capacity": 8,
+    "gradient_steps": 2, "batch": 8,
     "tolerance": 0.3,  # point_navigation: some copies arrive, some do not
     "decay_iterations": 5,  # a step size that moves is a thing that a resume can lose
 }  # fmt: skip
 # Where a family needs another value than all others.
 TINY_OF: dict[str, dict[str, Any]] = {
     "cartpole": {"horizon": 20},  # no pole falls within six steps, so every agent would be perfect
+    "key_to_door": {"size": 3},  # at 9 x 9 chance finds no door within 30 steps, and nothing would terminate
 }
 N, COPIES = 5, 2  # T and E
 
