@@ -1,0 +1,59 @@
+"""An actor-critic on hyper-states: where the agent is, and what it believes of the task.
+
+In the Bayes-adaptive MDP (Duff 2002) the belief is a part of the state. Optimal play there trades off exploration and
+exploitation by itself, and an ordinary feed-forward policy can express it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import gymnasium as gym
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from metarl_lab.nets.base import Sequences
+from metarl_lab.nets.mlp import MLPPolicy
+from metarl_lab.ops.distributions import Distribution
+from metarl_lab.types import Spec
+
+_CLOCK = 2  # features
+
+
+class HyperStateActorCritic(nn.Module):
+    """Two networks, of two hidden layers each: a policy on the hyper-state, a critic on it and the time.
+
+    The critic alone sees a clock: what is still to come falls towards the end of a trial, and a baseline may depend on
+    anything but the action. The policy is the paper's, of (observation, mean, log variance).
+    """
+
+    def __init__(self, spec: Spec, latent: int, units: int) -> None:
+        super().__init__()
+        size = spec.observation_size + 2 * latent
+        space = gym.spaces.Box(-np.inf, np.inf, (size,), np.float32)
+        # small last layers: the first policy is close to uniform, the first value close to zero
+        hyper = dataclasses.replace(spec, observation_space=space)
+        self.policy = MLPPolicy(hyper, (units, units), output_gain=0.01)
+        last = nn.Linear(units, 1)
+        nn.init.orthogonal_(last.weight, 0.01)
+        inner = (nn.Linear(size + _CLOCK, units), nn.Tanh(), nn.Linear(units, units), nn.Tanh())
+        self.critic = nn.Sequential(*inner, last)
+
+    def distribution(self, hyper: Tensor) -> Distribution:
+        """Of actions; hyper (..., O + 2 M): observation, posterior mean, posterior log variance."""
+        policy: Distribution = self.policy(hyper)
+        return policy
+
+    def value(self, hyper: Tensor, clock: Tensor) -> Tensor:
+        """Of what is still to come in the trial, (...); clock (..., 2)."""
+        value: Tensor = self.critic(torch.cat((hyper, clock), -1)).squeeze(-1)
+        return value
+
+
+def clock(batch: Sequences, horizon: int) -> Tensor:
+    """How far each step is into its trial and into its episode, 0 to 1, (L, B, 2)."""
+    at = torch.arange(len(batch.x), device=batch.x.device).unsqueeze(1).expand_as(batch.reward)
+    start = batch.x[..., -1] > 0
+    since = at - torch.where(start, at, 0).cummax(0).values
+    return torch.stack((at / len(at), since / horizon), -1)
