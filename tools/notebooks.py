@@ -121,8 +121,8 @@ def without_bars(output: Any) -> Any | None:
 def fixed_widget_ids(nb: Any) -> Any:
     """Number the widgets in the order in which they were made, and keep only those that an output shows.
 
-    Explorers and quizzes have fixed ids already (metarl_lab.teach.base.model_id); those stay, as a running kernel uses
-    them too.
+    Explorers, games and quizzes have fixed ids already (metarl_lab.teach.base.fix_ids); those stay, as a running
+    kernel uses them too.
     """
     state = nb.metadata.get("widgets", {}).get(rules.STATE, {}).get("state", {})
     if not state:

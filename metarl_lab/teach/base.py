@@ -148,13 +148,46 @@ def show(widget: Any, picture_html: str, plain: str, png: bytes | None = None) -
     display(data, metadata=metadata, raw=True)
 
 
-def model_id(name: str) -> str:
-    """Return the widget id that belongs to `name`, the same in every run.
+_fixed: dict[str, Any] = {}  # id -> the live widget that has it
+
+
+def fix_ids(widget: Any, name: str) -> None:
+    """Give a widget and all its parts ids that belong to `name`, the same in every run.
 
     Ids are random by default. A reader who re-runs a chapter and saves it would then have outputs that point to widgets
-    which the file's stored state does not know, and see "model not found" on the next opening. With a fixed id they see
-    the stored picture.
+    which the file's stored state does not know, and see "model not found" on the next opening. And JupyterLab, when it
+    restores a file's widgets late, gives a live widget of the same id its stored parts: with ids that differ, those are
+    dead buttons. Of two widgets of one name, the older is closed.
     """
+    for number, part in enumerate(parts_first(widget)):
+        identity = model_id(f"{name}/{number}" if part is not widget else name)
+        if identity in _fixed:
+            _fixed.pop(identity).close()
+        part.close()  # an id is given when a widget is opened
+        part._model_id = identity
+        part.open()
+        _fixed[identity] = part
+
+
+def parts_first(widget: Any) -> list[Any]:
+    """Every widget that this one holds (children, layouts, styles), each before what holds it; itself at the end."""
+    found: list[Any] = []
+
+    def visit(item: Any) -> None:
+        if isinstance(item, tuple | list):
+            for part in item:
+                visit(part)
+        elif hasattr(item, "comm") and not any(item is known for known in found):
+            for key in item.keys:
+                visit(getattr(item, key))
+            found.append(item)
+
+    visit(widget)
+    return found
+
+
+def model_id(name: str) -> str:
+    """Return the widget id that belongs to `name`."""
     from hashlib import sha256
 
     return "metarl" + sha256(name.encode()).hexdigest()[:26]

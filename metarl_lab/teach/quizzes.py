@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from typing import Any
 
-from .base import Quiz, model_id, paragraph, show
+from .base import Quiz, fix_ids, paragraph, show
 
 
 def as_html(quiz: Quiz) -> str:
@@ -33,15 +33,10 @@ def reply(quiz: Quiz, number: int) -> str:
     return f"{'Right.' if option.right else 'Not this one.'} {option.why}"
 
 
-_open: dict[str, Any] = {}  # the widget of each quiz that this kernel shows
-
-
 def build(quiz: Quiz) -> Any:
     """Return the quiz as a widget: `.choice` (radio buttons), `.answer` (the reply), driven by `choice.index`."""
     import ipywidgets as widgets
 
-    if quiz.id in _open:
-        _open.pop(quiz.id).close()
     choice = widgets.RadioButtons(
         options=[f"{n}. {option.text}" for n, option in enumerate(quiz.options, 1)],
         index=None,
@@ -55,9 +50,9 @@ def build(quiz: Quiz) -> Any:
 
     choice.observe(on_choice, "index")
     question = widgets.HTML(f"<p><b>{html.escape(quiz.id)}</b> {paragraph(quiz.question)}</p>")
-    box = widgets.VBox([question, choice, answer], model_id=model_id(f"quiz {quiz.id}"))
+    box = widgets.VBox([question, choice, answer])
     box.choice, box.answer = choice, answer
-    _open[quiz.id] = box
+    fix_ids(box, f"quiz {quiz.id}")
     return box
 
 

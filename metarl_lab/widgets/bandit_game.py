@@ -15,7 +15,7 @@ from metarl_lab.plots.bandit_game import arm_name, board_html, game_board, proba
 from metarl_lab.plots.base import encode_png, image_tag
 from metarl_lab.rollout import begin, seeded_generator
 from metarl_lab.tasks.bernoulli_bandit import BanditTasks, BernoulliBandit
-from metarl_lab.teach.base import model_id, show
+from metarl_lab.teach.base import fix_ids, show
 from metarl_lab.types import Agent, Seen
 
 
@@ -91,8 +91,9 @@ class BanditGame:
         self._status, self._board, self._hidden, self._score = (widgets.HTML() for _ in range(4))
         rows = [self._status], [*self.arms, self.new], [self._board], [self._hidden, self._score]
         boxes = [widgets.HBox(row, layout=widgets.Layout(flex_flow="row wrap")) for row in rows]
-        self.widget: Any = widgets.VBox(boxes, model_id=model_id(name))
+        self.widget: Any = widgets.VBox(boxes)
         self.start()
+        fix_ids(self.widget, name)
 
     @property
     def finished(self) -> bool:

@@ -17,12 +17,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from metarl_lab.plots.base import encode_png, image_tag
-from metarl_lab.teach.base import model_id, show
+from metarl_lab.teach.base import fix_ids, show
 
 WIDE = {"description_width": "11em"}
 MOST_PICTURES = 500  # kept per explorer: at 20 kB each, 10 MB
-
-_live: dict[str, Explorer] = {}  # by name: re-running a cell replaces its explorer
 
 
 def slider(label: str, low: float, high: float, step: float, value: float) -> Any:
@@ -50,7 +48,7 @@ class Explorer:
 
     Parameters
     ----------
-    name : unique in its chapter, such as "02 memory stepper"; also the widget's fixed id.
+    name : unique in the book, such as "02 memory stepper"; the ids of the widget and its parts come from it.
     render : called as `render(**values)`; returns a Figure, an Axes or an HTML string. It looks up precomputed results
         and draws: at most 200 ms, no training.
     controls : {keyword of render: widget with a `.value`}, in the order shown.
@@ -72,18 +70,16 @@ class Explorer:
     ) -> None:
         if not controls:
             raise ValueError(f"explorer {name!r} has no controls; show a plain figure with figure_with_alt instead")
-        if name in _live:
-            _live.pop(name).close()
-        _live[name] = self
         self.name, self.controls = name, dict(controls)
         self._render, self._alt = render, alt
         self._pictures: dict[tuple[Any, ...], tuple[str, bytes | None]] = {}
         self._view = widgets.HTML(layout=widgets.Layout(width="100%"))
         self._status = widgets.HTML(layout=widgets.Layout(min_height="1.6em"))
-        self.widget: Any = widgets.VBox([*self.controls.values(), self._status, self._view], model_id=model_id(name))
+        self.widget: Any = widgets.VBox([*self.controls.values(), self._status, self._view])
         for control in self.controls.values():
             control.observe(self._on_change, "value")
         self._view.value = self._draw()[0]
+        fix_ids(self.widget, name)
 
     @property
     def values(self) -> dict[str, Any]:

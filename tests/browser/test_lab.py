@@ -24,15 +24,6 @@ DONE = f"""() => {{ const w = {NOTEBOOK}; const k = w?.sessionContext?.session?.
   return k?.status === 'idle' && code.every(c => c.model.executionCount !== null
     && !(c.promptNode?.textContent ?? '').includes('*')); }}"""
 
-# JupyterLab has made the file's stored widgets. A run that starts while it still makes them can end with the stored,
-# dead children in the live widget: both have the same fixed id (metarl_lab.teach.base.model_id).
-RESTORED = f"""async () => {{ const w = {NOTEBOOK};
-  const stored = w.content.model.getMetadata('widgets')?.['application/vnd.jupyter.widget-state+json']?.state ?? {{}};
-  const renderer = w.content.rendermime.createRenderer('application/vnd.jupyter.widget-view+json');
-  const late = new Promise(r => setTimeout(r, 100));
-  const manager = await Promise.race([renderer._manager.promise, late]);
-  return manager?.restoredStatus === true && Object.keys(stored).every(id => manager.has_model(id)); }}"""
-
 
 @pytest.fixture
 def page(browser):
@@ -46,11 +37,10 @@ def page(browser):
 
 
 def open_notebook(page, lab: str, name: str) -> None:
-    """Open a notebook and wait until its cells, its kernel and its stored widgets are there."""
+    """Open a notebook and wait until its cells and its kernel are there."""
     page.goto(f"{lab}/lab/tree/{name}.ipynb?reset")
     page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
     page.wait_for_function(f"() => {NOTEBOOK}?.sessionContext?.session?.kernel?.status === 'idle'")
-    page.wait_for_function(RESTORED, polling=100)
 
 
 def model(page) -> nbformat.NotebookNode:

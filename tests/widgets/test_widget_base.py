@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from metarl_lab.plots.base import new_figure
+from metarl_lab.teach.base import parts_first
 from metarl_lab.widgets.base import Explorer, choice, slider
 
 ALT = "a straight line of the chosen slope"
@@ -69,11 +70,14 @@ def test_output_holds_widget_picture_and_text(monkeypatch):
     assert sent["text/plain"] == f"[interactive figure: slope = 0.3, direction = up] {ALT}"
 
 
-def test_running_a_cell_again_keeps_the_id_and_closes_the_old_widget():
-    first = make()
-    identity, old = first.widget.model_id, first.widget
-    second = make()
-    assert second.widget.model_id == identity and old.comm is None
+def test_running_a_cell_again_keeps_every_id_and_closes_the_old_parts():
+    first = parts_first(make().widget)
+    assert len(first) > 8, "sliders, views, layouts and styles"
+    identities = [part.model_id for part in first]
+    second = parts_first(make().widget)
+    assert [part.model_id for part in second] == identities and len(set(identities)) == len(identities)
+    assert all(identity.startswith("metarl") for identity in identities)
+    assert all(part.comm is None for part in first) and all(part.comm is not None for part in second)
 
 
 def test_html_pictures_and_bad_ones():
