@@ -56,6 +56,11 @@ class CorrelatedBandit(TaskFamily):
             raise ValueError(f"correlated_bandit: kind={self.kind!r} is not known; choose one of {', '.join(CHANCES)}")
 
     @property
+    def low(self) -> float | None:
+        """The smaller of the two values of p1; None where p1 ~ U(0, 1)."""
+        return CHANCES[self.kind]
+
+    @property
     def spec(self) -> Spec:
         # one constant feature: a bandit shows nothing, and networks want an input
         observation = gym.spaces.Box(1.0, 1.0, (1,), np.float32)
@@ -65,8 +70,7 @@ class CorrelatedBandit(TaskFamily):
         u = split_uniform((n, 2), split, generator)
         if split == "ood":
             return CorrelatedTasks(u)
-        low = CHANCES[self.kind]
-        first = u[:, 0] if low is None else torch.where(u[:, 0] < 0.5, low, 1 - low)
+        first = u[:, 0] if self.low is None else torch.where(u[:, 0] < 0.5, self.low, 1 - self.low)
         return CorrelatedTasks(torch.stack((first, 1 - first), 1))
 
     def reset(self, tasks: CorrelatedTasks, noise: Tensor) -> CorrelatedState:
