@@ -12,6 +12,7 @@ from metarl_lab.ops.sampling import random_argmax
 from metarl_lab.references.base import Knowing, check_family
 from metarl_lab.tasks.base import TaskFamily, Tasks
 from metarl_lab.tasks.bernoulli_bandit import BernoulliBandit
+from metarl_lab.tasks.gridworld import GridWorld
 from metarl_lab.tasks.tabular_mdp import TabularMDP
 from metarl_lab.types import Seen
 
@@ -27,11 +28,13 @@ class ValueIteration(Knowing):
 
     def __init__(self, family: TaskFamily) -> None:
         super().__init__(family)
-        check_family(self.name, family, BernoulliBandit, TabularMDP)
+        check_family(self.name, family, BernoulliBandit, GridWorld, TabularMDP)
 
     def told(self, tasks: Tasks, copies: int) -> Tensor:
         if isinstance(self.family, TabularMDP):
             transition, reward = tasks
+        elif isinstance(self.family, GridWorld):
+            transition, reward = self.family.model(tasks)
         else:
             reward = tasks.mean.unsqueeze(1)  # (T, 1, k)
             transition = torch.ones_like(reward).unsqueeze(-1)  # (T, 1, k, 1)

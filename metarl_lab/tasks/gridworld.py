@@ -81,6 +81,12 @@ class GridWorld(TaskFamily):
         """The cell that each action leads to from each cell, (size^2, 5) int64."""
         return _tables(self.size, torch.device("cpu"))[0]
 
+    def model(self, tasks: GridTasks) -> tuple[Tensor, Tensor]:
+        """P(s' | s, a) (T, S, A, S) and R(s, a) (T, S, A) of each task: what ``ops.planning`` plans with."""
+        after, rows = _tables(self.size, tasks.goal.device)
+        found = after == tasks.goal[:, None, None]
+        return rows[after].expand(len(found), *after.shape, len(rows)), torch.where(found, 1.0, -0.1)
+
     def sample_tasks(self, n: int, split: str, generator: torch.Generator) -> GridTasks:
         cells = torch.tensor(self.goals(split), device=generator.device)
         return GridTasks(cells[split_index(n, len(cells), split, generator)])
