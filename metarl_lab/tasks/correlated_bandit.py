@@ -70,8 +70,10 @@ class CorrelatedBandit(TaskFamily):
         u = split_uniform((n, 2), split, generator)
         if split == "ood":
             return CorrelatedTasks(u)
-        first = u[:, 0] if self.low is None else torch.where(u[:, 0] < 0.5, self.low, 1 - self.low)
-        return CorrelatedTasks(torch.stack((first, 1 - first), 1))
+        if self.low is None:
+            return CorrelatedTasks(torch.stack((u[:, 0], 1 - u[:, 0]), 1))
+        both = torch.tensor([[self.low, 1 - self.low], [1 - self.low, self.low]], device=u.device)
+        return CorrelatedTasks(both[(u[:, 0] < 0.5).long()])
 
     def reset(self, tasks: CorrelatedTasks, noise: Tensor) -> CorrelatedState:
         return CorrelatedState(torch.zeros(noise.shape[:2], dtype=torch.int64, device=noise.device))
