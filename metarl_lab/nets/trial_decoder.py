@@ -169,9 +169,7 @@ def trial_rows(spec: Spec, episodes: Episodes) -> dict[str, Tensor]:
     The last step of an episode led to its final observation, which no agent is shown; the reward is the true one.
     """
     final = episodes.final_observation.unsqueeze(-2)  # (T, E, K, 1, O)
-    following = torch.cat((episodes.observation[..., 1:, :], final), -2)
-    ended = (episodes.terminated | episodes.truncated).unsqueeze(-1)
-    beside = episodes._replace(observation=torch.where(ended, final, following))
+    beside = episodes._replace(observation=torch.cat((episodes.observation[..., 1:, :], final), -2))
     rows = sequences(spec, episodes)._asdict()
     rows["following"] = sequences(spec, beside).x[..., : spec.observation_size]  # laid out in the same order
     return {key: y.movedim(1, 0) for key, y in rows.items()}
