@@ -61,10 +61,10 @@ def distances(successor: np.ndarray) -> np.ndarray:
 
 def known_value(search: Search, goal: int, near: np.ndarray) -> float:
     """Reward of one episode with the goal known, ``near`` (S,) being distances from the start."""
-    return _paid_after(search, min(int(near[goal]) - 1, search.horizon))
+    return paid_after(search, min(int(near[goal]) - 1, search.horizon))
 
 
-def _paid_after(search: Search, steps: int) -> float:
+def paid_after(search: Search, steps: int) -> float:
     """Reward of an episode whose first ``steps`` steps miss the goal and whose others are on it."""
     return search.paid * (search.horizon - steps) + search.lost * steps
 
@@ -75,7 +75,7 @@ def search_plan(search: Search, max_states: int = MAX_STATES) -> Plan:
     States are visited in the order of cost so far plus a lower bound of the cost to come (A*: Hart, Nilsson and Raphael
     1968), so that the first finished plan is optimal: every state that was not visited is bounded by no less.
     """
-    _check(search)
+    check_search(search)
     problem = _Problem(search)
     first: _State = (0, search.start, (1 << len(problem.goals)) - 1)
     # among equal bounds the latest state first, and the newest of these: straight to the end where the bound is tight
@@ -168,7 +168,7 @@ def plan_returns(search: Search, actions: np.ndarray) -> np.ndarray:
                 continue
             cells = walk(search, episode)
             met = goal in cells
-            returns[i, k] = _paid_after(search, cells.index(goal) if met else search.horizon)
+            returns[i, k] = paid_after(search, cells.index(goal) if met else search.horizon)
     return returns
 
 
@@ -181,45 +181,7 @@ def walk(search: Search, actions: np.ndarray) -> list[int]:
     return cells
 
 
-def posterior_sampling_returns(search: Search) -> np.ndarray:
-    """Expected reward of every episode (K,) under posterior sampling (``psrl``), exactly.
-
-    At the start of each episode a goal is drawn from those not ruled out; the agent goes there by a shortest way, each
-    step being one of those that shorten it with equal chance, and waits; it stays wherever the goal is met. The
-    program follows the probability of every set of cells not ruled out, the goal not yet met.
-    """
-    _check(search)
-    near = distances(search.successor)[search.start]
-    known = np.array([known_value(search, goal, near) for goal in search.goals])
-    n = len(search.goals)
-    ways = [_ways(search, goal) for goal in search.goals]
-    left: np.ndarray = np.array([(1 << n) - 1])  # sets, as bits
-    chance: np.ndarray = np.ones(1)  # of each of them
-    met, returns = np.zeros(n), np.zeros(search.episodes)
-    for k in range(search.episodes):
-        returns[k] = met @ known
-        size = _count(left)
-        sets, weights = [], []
-        for drawn, paths in enumerate(ways):
-            for visits, probability in paths.items():
-                mass = chance * (left >> drawn & 1) / size * probability  # this goal drawn, and this way to it
-                some = mass > 0
-                mass, rest, each = mass[some], left[some], (mass / size)[some]
-                for goal, step in visits:
-                    is_there = each @ (rest >> goal & 1)
-                    returns[k] += is_there * _paid_after(search, step - 1)
-                    met[goal] += is_there
-                rest = rest & ~sum(1 << goal for goal, _ in visits)
-                missed = mass * _count(rest) / size[some]
-                returns[k] += missed.sum() * _paid_after(search, search.horizon)
-                sets.append(rest[missed > 0])
-                weights.append(missed[missed > 0])
-        left, place = np.unique(np.concatenate(sets), return_inverse=True)
-        chance = np.bincount(place, np.concatenate(weights), len(left))
-    return returns
-
-
-def _check(search: Search) -> None:
+def check_search(search: Search) -> None:
     """Raise ValueError for what these programs cannot hold."""
     if not 0 < len(search.goals) <= _BITS:
         raise ValueError(f"{len(search.goals)} goals are not allowed; give 1 to {_BITS}")
@@ -229,27 +191,3 @@ def _check(search: Search) -> None:
         raise ValueError(
             f"horizon={search.horizon}, episodes={search.episodes} are not allowed; give 1 or more of both"
         )
-
-
-def _count(sets: np.ndarray) -> np.ndarray:
-    """How many bits are set."""
-    return np.bitwise_count(sets).astype(float)
-
-
-def _ways(search: Search, goal: int) -> dict[tuple[tuple[int, int], ...], float]:
-    """Shortest ways from the start to a goal, cut off at H: ((index of a goal on it, step), ...) -> probability."""
-    table = distances(search.successor)
-    index = {g: i for i, g in enumerate(search.goals)}
-    ways: dict[tuple[tuple[int, int], ...], float] = {}
-    stack: list[tuple[int, int, tuple[tuple[int, int], ...], float]] = [(search.start, 0, (), 1.0)]
-    while stack:
-        cell, step, visits, chance = stack.pop()
-        if cell == goal or step == search.horizon:
-            ways[visits] = ways.get(visits, 0.0) + chance
-            continue
-        # actions, not cells: each of those that shorten the way is equally likely
-        steps = [c for c in search.successor[cell].tolist() if table[c, goal] == table[cell, goal] - 1]
-        for after in steps:
-            here = ((index[after], step + 1),) if after in index else ()
-            stack.append((after, step + 1, visits + here, chance / len(steps)))
-    return ways

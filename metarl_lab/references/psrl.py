@@ -38,7 +38,8 @@ class PSRL(Reference):
 
     One draw for a whole episode is what lets it explore in depth. All MDPs of a batch are drawn and planned at once.
     In a gridworld the draw is a goal: the agent goes there by a shortest way, every step that shortens it being equally
-    likely, and waits. Where the goal is met on the way it stays: every draw from what it now believes is that goal.
+    likely, and waits. Where the goal is met on the way it stays. ``ops.gridworld_psrl`` computes what it
+    earns, exactly.
 
     Parameters
     ----------
@@ -105,8 +106,8 @@ class _Goal:
     def act(self, memory: DrawnGoal, seen: Seen, noise: Tensor) -> tuple[Tensor, DrawnGoal]:
         cell = seen.observation.argmax(-1)
         belief = take_in_visit(memory.belief, cell, seen.action, seen.reward, self._successor)
-        drawn = torch.where(seen.start, sample_goal(belief, noise[..., 0]), memory.goal)
-        goal, met = known_goal(belief)
-        goal = torch.where(met, goal, drawn)
+        # met on the way; a goal that is known because all others are ruled out waits for the next draw
+        goal = torch.where(seen.reward > 0, known_goal(belief)[0], memory.goal)
+        goal = torch.where(seen.start, sample_goal(belief, noise[..., 0]), goal)
         action = random_argmax(towards(goal, cell, self._successor, self._distance), noise[..., 1])
         return action, DrawnGoal(belief, goal)
