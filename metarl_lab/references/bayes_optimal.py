@@ -1,14 +1,14 @@
-"""The best play there is: exact dynamic programming over what is believed, for small bandits and gridworlds."""
+"""The best play there is: exact dynamic programming over what is believed, where that is small enough."""
 
 from __future__ import annotations
 
 from functools import cache
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from metarl_lab.ops import bandit_exact, gridworld_exact
+from metarl_lab.ops import bandit_exact, correlated_exact, gridworld_exact, informative_exact, two_step_exact
 from metarl_lab.ops.bandit_exact import code_weights, pair_code, solve_bandit
 from metarl_lab.ops.bandits import count_pull, no_pulls, posterior_mean
 from metarl_lab.ops.goal_beliefs import GoalBelief, known_goal, nothing_visited, take_in, towards
@@ -17,7 +17,10 @@ from metarl_lab.ops.sampling import random_argmax
 from metarl_lab.references.base import Reference, check_family
 from metarl_lab.tasks.base import TaskFamily
 from metarl_lab.tasks.bernoulli_bandit import BernoulliBandit
+from metarl_lab.tasks.correlated_bandit import CorrelatedBandit
 from metarl_lab.tasks.gridworld import GridWorld
+from metarl_lab.tasks.informative_bandit import OTHER_PAY, TARGET_PAY, InformativeBandit
+from metarl_lab.tasks.two_step import TwoStep
 from metarl_lab.types import Memory, Seen
 
 
@@ -33,14 +36,17 @@ class BayesOptimal(Reference):
 
     No agent that does not know its task does better on average: one that seems to by more than its interval has a bug.
     A bandit's policy is a table over what was seen of each arm (``ops.bandit_exact``); a gridworld's is a fixed search
-    until the goal is met and the shortest way to it from then on (``ops.gridworld_exact``).
+    until the goal is met and the shortest way to it from then on (``ops.gridworld_exact``). In the two-step task and
+    the correlated bandit no action tells more than another, and it is greedy on the exact belief (``two_step_exact``,
+    ``correlated_exact``); in the informative bandit it asks where that pays (``informative_exact``). In these three a
+    trial is one episode.
 
     Parameters
     ----------
-    family : BernoulliBandit or GridWorld
+    family : BernoulliBandit, GridWorld, TwoStep, CorrelatedBandit or InformativeBandit
     pulls : int, optional
-        Bandit only: pulls in the whole trial, by default one episode's. Later ones are played greedily: the agent was
-        not told of them.
+        Bernoulli bandit only: pulls in the whole trial, by default one episode's. Later ones are played greedily: the
+        agent was not told of them.
     episodes : int, optional
         Gridworld only: episodes in the whole trial, by default the family's. Later ones repeat the search.
     max_states : int, optional
@@ -60,16 +66,21 @@ class BayesOptimal(Reference):
         max_states: int | None = None,
     ) -> None:
         super().__init__(family)
-        check_family(self.name, family, BernoulliBandit, GridWorld)
-        self._play: _Bandit | _Grid
+        check_family(self.name, family, BernoulliBandit, GridWorld, *_ONE_EPISODE)
+        self._play: _Bandit | _Grid | _TwoStep | _Correlated | _Informative
         if isinstance(family, GridWorld):
             if pulls is not None:
                 raise ValueError(f"{self.name}: pulls={pulls} has no meaning in a gridworld; give episodes")
             self._play = _Grid(family, episodes, max_states)
-        else:
+        elif isinstance(family, BernoulliBandit):
             if episodes is not None:
                 raise ValueError(f"{self.name}: episodes={episodes} has no meaning in a bandit; give pulls")
             self._play = _Bandit(family, pulls, max_states)
+        else:
+            for key, given in (("pulls", pulls), ("episodes", episodes), ("max_states", max_states)):
+                if given is not None:
+                    raise ValueError(f"{self.name}: {key}={given} has no meaning in {family.name!r}; leave it out")
+            self._play = _ONE_EPISODE[type(family)](family)
         self.value = self._play.value
 
     def begin(self, n_tasks: int, copies: int) -> Memory:
@@ -139,3 +150,60 @@ def _search(family: GridWorld, episodes: int, max_states: int) -> Plan:
     """Solved once for each configuration."""
     goals = family.goals("train")
     return search_plan(Search(family.successor.numpy(), goals, 0, family.horizon, episodes), max_states)
+
+
+class _TwoStep:
+    """Its memory: the belief in each state, (T, E, 2)."""
+
+    def __init__(self, family: TwoStep) -> None:
+        self.pays, self.reversal = family.pays, family.reversal
+        self.value = two_step_exact.bayes_value(family.horizon, family.common, family.pays, family.reversal).value
+
+    def begin(self, n_tasks: int, copies: int, device: torch.device) -> Tensor:
+        return two_step_exact.no_belief(n_tasks, copies, device)
+
+    def act(self, memory: Tensor, seen: Seen, noise: Tensor) -> tuple[Tensor, Tensor]:
+        after = two_step_exact.filter_step(memory, seen.observation.argmax(-1), seen.reward, self.pays, self.reversal)
+        belief = torch.where(seen.start.unsqueeze(-1), 0.5, after)
+        # rounded, so that what is equal but for the last bits counts as equal
+        return random_argmax((belief * _EVEN).round(), noise), belief
+
+
+class _Correlated:
+    """Its memory: the evidence for each arm, (T, E, 2)."""
+
+    def __init__(self, family: CorrelatedBandit) -> None:
+        self.value = correlated_exact.bayes_value(family.horizon, family.low)
+
+    def begin(self, n_tasks: int, copies: int, device: torch.device) -> Tensor:
+        return correlated_exact.no_evidence(n_tasks, copies, device)
+
+    def act(self, memory: Tensor, seen: Seen, noise: Tensor) -> tuple[Tensor, Tensor]:
+        evidence = correlated_exact.count_evidence(memory, seen.action, seen.reward)
+        return random_argmax(evidence, noise), evidence  # the posterior means have the order of the evidence
+
+
+class _Informative:
+    """Its memory: which arms may be the target, (T, E, k - 1)."""
+
+    def __init__(self, family: InformativeBandit) -> None:
+        self.arms, self.horizon = family.arms, family.horizon
+        solution = informative_exact.solve_informative(family.arms, family.horizon, TARGET_PAY, OTHER_PAY)
+        self.value = solution.value
+        self._ask = torch.from_numpy(solution.ask)
+
+    def begin(self, n_tasks: int, copies: int, device: torch.device) -> Tensor:
+        self._ask = self._ask.to(device)
+        return informative_exact.all_possible(n_tasks, copies, self.arms, device)
+
+    def act(self, memory: Tensor, seen: Seen, noise: Tensor) -> tuple[Tensor, Tensor]:
+        possible = informative_exact.rule_out(memory, seen.action, seen.reward, OTHER_PAY)
+        ask = self._ask[self.horizon - seen.step, possible.sum(-1)]
+        lowest = possible.long().argmax(-1)  # the first that may be the target
+        return torch.where(ask, self.arms - 1, lowest), possible
+
+
+_EVEN = 2**16
+_ONE_EPISODE: dict[type[TaskFamily], Any] = {
+    TwoStep: _TwoStep, CorrelatedBandit: _Correlated, InformativeBandit: _Informative
+}  # fmt: skip
