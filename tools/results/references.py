@@ -2,6 +2,7 @@
 
     python tools/results/references.py bandit     # data/results/bandit_references.csv, about 2 minutes on one core
     python tools/results/references.py tabular    # data/results/tabular_references.csv, about 4 minutes
+    python tools/results/references.py gridworld  # data/results/gridworld_references.csv, half a minute
 
 The same command writes the same file on the same machine: tasks and noise follow from the seeds below. `--tasks 200`
 makes a quick trial of it.
@@ -23,7 +24,11 @@ from tqdm import tqdm
 import metarl_lab as ml
 from metarl_lab.ops.bandit_exact import Index, index_policy_value, solve_bandit
 from metarl_lab.ops.bandits import finite_gittins
+from metarl_lab.ops.gridworld_exact import Search, search_plan
+from metarl_lab.ops.gridworld_psrl import posterior_sampling_returns
+from metarl_lab.ops.planning import policy_evaluation
 from metarl_lab.ops.statistics import mean_interval
+from metarl_lab.tasks.gridworld import GridTasks
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 SEED = 2016  # chunk number i of a row has seed SEED + i, whatever the reference: all see the same tasks
@@ -63,6 +68,8 @@ TABULAR_ROWS: list[tuple[str, dict[str, Any], str, int]] = [
     ("value_iteration", {}, "v_star_mc", 10_000),
     ("oracle", {}, "v_star_mc", 10_000),
 ]
+
+GRIDWORLD_ROWS = ["random", "psrl", "bayes_optimal", "value_iteration", "oracle"]
 
 
 def measure(name: str, options: dict[str, Any], family: Any, episodes: int, n_tasks: int) -> np.ndarray:
@@ -160,14 +167,50 @@ def tabular_table(most: int) -> list[dict[str, Any]]:
     return rows
 
 
+def gridworld_values(family: Any) -> dict[str, np.ndarray]:
+    """Expected return of each episode of a trial (K,), of every reference."""
+    search = Search(family.successor.numpy(), family.goals("test"), 0, family.horizon, family.episodes)
+    tasks = GridTasks(torch.tensor(search.goals))
+    transition, reward = family.model(tasks)
+    evenly = torch.full((family.horizon, *reward.shape), 1 / reward.shape[-1])
+    random = policy_evaluation(transition, reward, evenly)[1][0, :, 0].double().mean().item()
+    told = family.oracle(tasks).double().mean().item()
+    values = {name: np.full(family.episodes, v) for name, v in (("random", random), ("oracle", told))}
+    values["value_iteration"] = values["oracle"]
+    return values | {"psrl": posterior_sampling_returns(search), "bayes_optimal": search_plan(search).per_episode}
+
+
+def gridworld_table(most: int) -> list[dict[str, Any]]:
+    """One row for each reference and episode of a trial, and one for the whole trial; `most` tasks at the most."""
+    rows = []
+    family: Any = ml.make_family("gridworld")
+    exact, episodes = gridworld_values(family), family.episodes
+    for name in tqdm(GRIDWORLD_ROWS, "gridworld"):
+        agent = ml.make_reference(name, family)
+        parts = [
+            ml.evaluate(agent, family, n_tasks=min(CHUNK, most - i), batches=episodes, seed=SEED + i).per_task
+            for i in range(0, most, CHUNK)
+        ]
+        each = np.concatenate(parts)  # (tasks, K): a batch is an episode
+        columns = [(str(k + 1), each[:, k]) for k in range(episodes)] + [("all", each.sum(1))]
+        for k, (episode, returns) in enumerate(columns):
+            value = exact[name]
+            rows.append({
+                "size": family.size, "horizon": family.horizon, "episode": episode, "reference": name, **figures(returns),
+                "exact": f"{value[k] if k < episodes else value.sum():.4f}",
+            })  # fmt: skip
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table", choices=("bandit", "tabular"))
+    parser.add_argument("table", choices=("bandit", "tabular", "gridworld"))
     parser.add_argument("--tasks", type=int, default=TASKS, help="at most this many tasks a row")
     parser.add_argument("--out", type=Path, default=None, help="file to write instead of the one in data/results")
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # sums in another order differ in their last digits
-    rows = {"bandit": bandit_table, "tabular": tabular_table}[arguments.table](arguments.tasks)
+    tables = {"bandit": bandit_table, "tabular": tabular_table, "gridworld": gridworld_table}
+    rows = tables[arguments.table](arguments.tasks)
     out = arguments.out or DATA / "results" / f"{arguments.table}_references.csv"
     out.parent.mkdir(parents=True, exist_ok=True)
     with out.open("w", newline="") as file:
