@@ -196,7 +196,8 @@ def gridworld_table(most: int) -> list[dict[str, Any]]:
         for k, (episode, returns) in enumerate(columns):
             value = exact[name]
             rows.append({
-                "size": family.size, "horizon": family.horizon, "episode": episode, "reference": name, **figures(returns),
+                "size": family.size, "horizon": family.horizon, "episode": episode, "reference": name,
+                **figures(returns),
                 "exact": f"{value[k] if k < episodes else value.sum():.4f}",
             })  # fmt: skip
     return rows
