@@ -20,7 +20,8 @@ from torch import Tensor
 
 from metarl_lab.learners.base import MetaLearner
 from metarl_lab.nets.base import Sequences, encode_seen, encoded_size, sequences
-from metarl_lab.nets.hyper_state import HyperStateActorCritic, clock
+from metarl_lab.nets.hyper_state import HyperStateActorCritic, clock, hyper_spec
+from metarl_lab.nets.mlp import MLPPolicy
 from metarl_lab.nets.recurrent import GRUCore
 from metarl_lab.nets.trial_decoder import Elbo, TrialModel, trial_rows
 from metarl_lab.ops.descent import descend
@@ -107,7 +108,9 @@ class VariBAD(MetaLearner):
         check_positive("varibad", **{key: getattr(config, key) for key in (*sizes, "learning_rate", "clip")})
         core, decoded = GRUCore(encoded_size(spec), config.hidden), (config.reward_model, config.reward_reads)
         self.model = TrialModel(spec, core, config.latent, config.units, *decoded, config.transition_weight > 0)
-        self.net = HyperStateActorCritic(spec, config.latent, config.units)
+        hyper = hyper_spec(spec, config.latent)
+        policy = MLPPolicy(hyper, (config.units,) * 2, output_gain=0.01)  # at first close to uniform
+        self.net = HyperStateActorCritic(policy, hyper.observation_size, config.units)
         self.optimizer = torch.optim.Adam(self.net.parameters(), lr=config.learning_rate, eps=1e-5)
         self.vae_optimizer = torch.optim.Adam(self.model.parameters(), lr=config.vae_learning_rate)
         self.trials = Replay(config.capacity)
@@ -139,8 +142,7 @@ class VariBAD(MetaLearner):
         inferred = self._infer(episodes, generator)  # then the encoder changes
         self._decay()
         scores = episodes.returns.mean((1, 2))
-        values = {"return": scores.mean().item(), "env_steps": episodes.env_steps, **acted, **inferred}
-        return Metrics(values, scores)
+        return Metrics({"return": scores.mean().item(), "env_steps": episodes.env_steps, **acted, **inferred}, scores)
 
     def hyper_states(self, batch: Sequences) -> Tensor:
         """What the policy acts on at each step of whole trials, (L, B, O + 2 latent); no gradient."""

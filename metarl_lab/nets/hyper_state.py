@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from metarl_lab.nets.base import Sequences
-from metarl_lab.nets.mlp import MLPPolicy
 from metarl_lab.ops.distributions import Distribution
 from metarl_lab.types import Spec
 
@@ -22,21 +21,24 @@ _CLOCK = 2  # features
 
 
 class HyperStateActorCritic(nn.Module):
-    """Two networks, of two hidden layers each: a policy on the hyper-state, a critic on it and the time.
+    """Two networks: a policy on the hyper-state, and a critic of two hidden layers on it and the time.
 
     The critic alone sees a clock: what is still to come falls towards the end of a trial, and a baseline may depend on
     anything but the action. The policy is the paper's, of (observation, mean, log variance).
+
+    Parameters
+    ----------
+    policy : nn.Module
+        Hyper-states (..., size) -> distribution of actions; of ``hyper_spec``.
+    size, units : int
+        O + 2 M; units of the critic's layers.
     """
 
-    def __init__(self, spec: Spec, latent: int, units: int) -> None:
+    def __init__(self, policy: nn.Module, size: int, units: int) -> None:
         super().__init__()
-        size = spec.observation_size + 2 * latent
-        space = gym.spaces.Box(-np.inf, np.inf, (size,), np.float32)
-        # small last layers: the first policy is close to uniform, the first value close to zero
-        hyper = dataclasses.replace(spec, observation_space=space)
-        self.policy = MLPPolicy(hyper, (units, units), output_gain=0.01)
+        self.policy = policy
         last = nn.Linear(units, 1)
-        nn.init.orthogonal_(last.weight, 0.01)
+        nn.init.orthogonal_(last.weight, 0.01)  # small: the first value is close to zero
         inner = (nn.Linear(size + _CLOCK, units), nn.Tanh(), nn.Linear(units, units), nn.Tanh())
         self.critic = nn.Sequential(*inner, last)
 
@@ -49,6 +51,12 @@ class HyperStateActorCritic(nn.Module):
         """Of what is still to come in the trial, (...); clock (..., 2)."""
         value: Tensor = self.critic(torch.cat((hyper, clock), -1)).squeeze(-1)
         return value
+
+
+def hyper_spec(spec: Spec, latent: int) -> Spec:
+    """The family's spaces with hyper-states for observations: M means and M log variances beside O features."""
+    space = gym.spaces.Box(-np.inf, np.inf, (spec.observation_size + 2 * latent,), np.float32)
+    return dataclasses.replace(spec, observation_space=space)
 
 
 def clock(batch: Sequences, horizon: int) -> Tensor:
