@@ -40,33 +40,31 @@ class PEARLConfig:
     """Episodes per trial K; 0 takes the family's own protocol."""
     capacity: int = 400
     """Tasks in the replay buffer; a new one takes the place of the oldest."""
-    gradient_steps: int = 50
+    gradient_steps: int = 100
     """Soft actor-critic updates per iteration."""
     batch_tasks: int = 16
     """Tasks of the replay buffer per update."""
     batch: int = 64
     """Transitions of each of them per update."""
-    context: str = "trial"
-    """What the encoder reads in training: "trial", the first episodes of one trial, as many as when acting; "task",
-    transitions of all trials of that task in any order."""
+    encoder_reads: str = "trial"
+    """"trial": the first episodes of one trial, as when acting; "task": any transitions of the task's trials."""
     latent: int = 5
     """Z, dimensions of the task variable."""
-    hidden: tuple[int, ...] = (128, 128)
+    hidden: tuple[int, ...] = (64, 64)
     """Units of each hidden layer, of all networks."""
-    kl_weight: float = 0.1
+    kl_weight: float = 0.002
     """Weight of KL(q(z | c), N(0, I)) per task, in units of the squared error of scaled rewards."""
     discount: float = 0.95
     """Discount per step of an episode."""
     reward_scale: float = 1.0
     """Rewards are multiplied by this for the critic; context holds them as they are."""
-    temperature: float = 0.0
-    """Weight of the policy's entropy, in units of scaled reward per nat; 0 adapts it to ``target_entropy``."""
+    temperature: float = 0.03
+    """Weight of the policy's entropy, in scaled reward per nat; 0 adapts it to ``target_entropy``."""
     target_entropy: float = 0.1
-    """Entropy that an adaptive temperature holds: the share of log A of discrete actions; of box actions, -A less
-    this times A, in nats of the box (-1, 1)."""
+    """For an adaptive temperature: the share of log A of discrete actions; of box actions, -(1 + this) A nats."""
     target_rate: float = 0.01
     """How far the target networks follow at each update."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     """Adam's step size."""
     greedy: bool = True
     """Outside of meta-training act by the policy's mode for the z that was drawn."""
@@ -93,16 +91,21 @@ class PEARL(MetaLearner):
 
     def __init__(self, spec: Spec, config: PEARLConfig) -> None:
         super().__init__(spec, config)
-        self._check(config)
+        positive = ("meta_batch", "copies", "capacity", "gradient_steps", "batch_tasks", "batch", "latent")
+        check_positive(self.name, **{key: getattr(config, key) for key in (*positive, "learning_rate", "reward_scale")})
+        if config.encoder_reads not in ("trial", "task"):
+            raise ValueError(f"pearl: encoder_reads={config.encoder_reads!r} is not known; choose 'trial' or 'task'")
         self.action_noise = self.noise_size
         self.noise_size += config.latent
         self.encoder = SetEncoder(context_size(spec), config.hidden, config.latent)
         self.net = SoftActorCritic(spec, spec.observation_size + config.latent, config.hidden)
-        log_temperature = torch.tensor(math.log(config.temperature or 0.1 * config.reward_scale))
+        log_temperature = torch.tensor(math.log(config.temperature or 0.03 * config.reward_scale))
         if config.temperature:
             self.register_buffer("log_temperature", log_temperature)
         else:
             self.log_temperature = nn.Parameter(log_temperature)
+        share, size = config.target_entropy, spec.action_size
+        self.target_entropy = share * math.log(size) if spec.discrete else -(1 + share) * size
         self.optimizer = torch.optim.Adam(self.parameters(), lr=config.learning_rate)
         self.replay = Replay(config.capacity)
 
@@ -125,8 +128,7 @@ class PEARL(MetaLearner):
         policy = self.net.policy(torch.cat((seen.observation, latent), -1))
         greedy = memory.greedy if self.spec.discrete else memory.greedy.unsqueeze(-1)
         action = self.net.from_unit(torch.where(greedy, policy.mode(), policy.sample(noise)))
-        began = torch.ones_like(memory.began)
-        return action, PEARLMemory(*total, latent, seen.observation, began, memory.greedy)
+        return action, PEARLMemory(*total, latent, seen.observation, torch.ones_like(memory.began), memory.greedy)
 
     def absorb(self, memory: Memory, episodes: Episodes) -> Memory:
         return memory  # every transition was taken in when the next action was chosen
@@ -134,13 +136,11 @@ class PEARL(MetaLearner):
     def update(self, family: TaskFamily, tasks: Tasks, generator: torch.Generator) -> Metrics:
         c = self.config
         trial = begin(self, family, tasks, c.copies)
-        exploring = trial.memory._replace(greedy=torch.zeros_like(trial.memory.greedy))
-        trial = trial._replace(memory=exploring)
+        trial = trial._replace(memory=trial.memory._replace(greedy=torch.zeros_like(trial.memory.greedy)))
         episodes, _ = collect(self, family, tasks, trial, generator, c.episodes or self.spec.episodes)
         self.replay.add(transition_rows(episodes, family.training_reward(tasks, episodes)))
         parts = torch.stack([self._step(generator) for _ in range(c.gradient_steps)]).mean(0)
-        scores = episodes.returns.mean((1, 2))
-        values = dict(zip(_PARTS, parts.tolist(), strict=True))
+        scores, values = episodes.returns.mean((1, 2)), dict(zip(_PARTS, parts.tolist(), strict=True))
         return Metrics({"return": scores.mean().item(), "env_steps": episodes.env_steps, **values}, scores)
 
     def context_of(self, rows: Rows, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -149,15 +149,15 @@ class PEARL(MetaLearner):
         The reward in it is the true one, as when acting; never the one that training maximises.
         """
         c, episodes = self.config, self.config.episodes or self.spec.episodes
-        if c.context == "trial":
+        if c.encoder_reads == "trial":
             index, known = first_episodes(rows["mask"], c.copies, episodes, generator)
         else:
             size = max(episodes - 1, 1) * self.spec.horizon  # as many as are known before a trial's last episode
             index = any_live(rows["mask"], size, generator)
             some = torch.randint(1, size + 1, (len(index), 1), generator=generator, device=generator.device)
             known = (torch.arange(size, device=index.device) < some).expand_as(index)
-        r = take(rows, index)
-        return self._context(r["observation"], r["action"], r["reward"], r["after"], r["followed"]), known
+        r, names = take(rows, index), ("observation", "action", "reward", "after", "followed")
+        return self._context(*(r[name] for name in names)), known
 
     def losses(self, rows: Rows, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """What one update descends, and its parts (``_PARTS``), of tasks (T, M, ...)."""
@@ -167,8 +167,8 @@ class PEARL(MetaLearner):
             return torch.rand(n, *size, generator=generator, device=generator.device)
 
         posterior = self.encoder(*self.context_of(rows, generator))
-        prior = DiagonalGaussian(torch.zeros_like(posterior.mean), torch.zeros_like(posterior.mean))
-        kl = posterior.kl(prior).mean()
+        zeros = torch.zeros_like(posterior.mean)
+        kl = posterior.kl(DiagonalGaussian(zeros, zeros)).mean()
         z = posterior.sample(noise(c.latent)).unsqueeze(1).expand(-1, c.batch, -1)  # (T, B, Z)
         r = take(rows, any_live(rows["mask"], c.batch, generator))
         temperature = self.log_temperature.detach().exp()
@@ -182,7 +182,7 @@ class PEARL(MetaLearner):
         gain, entropy = self.net.value(x, noise(c.batch, self.action_noise), temperature, "frozen")
         loss = critic + c.kl_weight * kl - gain.mean()
         if not c.temperature:
-            loss = loss + temperature_loss(self.log_temperature, entropy, self._target_entropy())
+            loss = loss + temperature_loss(self.log_temperature, entropy, self.target_entropy)
         return loss, torch.stack([x.detach() for x in (loss, critic, kl, entropy.mean(), temperature)])
 
     def _step(self, generator: torch.Generator) -> Tensor:
@@ -197,14 +197,3 @@ class PEARL(MetaLearner):
     def _context(self, observation: Tensor, action: Tensor, *rest: Tensor) -> Tensor:
         """The encoder's input, (..., F)."""
         return encode_transition(self.spec, observation, self.net.to_unit(action), *rest)
-
-    def _target_entropy(self) -> float:
-        c, size = self.config, self.spec.action_size
-        return c.target_entropy * math.log(size) if self.spec.discrete else -size * (1 + c.target_entropy)
-
-    def _check(self, c: PEARLConfig) -> None:
-        positive = ("meta_batch", "copies", "capacity", "gradient_steps", "batch_tasks", "batch", "latent")
-        rates = ("learning_rate", "reward_scale", "target_rate")
-        check_positive(self.name, **{key: getattr(c, key) for key in positive + rates})
-        if c.context not in ("trial", "task"):
-            raise ValueError(f"pearl: context={c.context!r} is not known; choose 'trial' or 'task'")
