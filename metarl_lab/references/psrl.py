@@ -14,6 +14,7 @@ from metarl_lab.ops.gridworld_exact import distances
 from metarl_lab.ops.sampling import random_argmax
 from metarl_lab.references.base import Reference, check_family
 from metarl_lab.tasks.base import TaskFamily
+from metarl_lab.tasks.dark_room import DarkRoom
 from metarl_lab.tasks.gridworld import GridWorld
 from metarl_lab.tasks.tabular_mdp import TabularMDP
 from metarl_lab.types import Memory, Seen
@@ -43,7 +44,7 @@ class PSRL(Reference):
 
     Parameters
     ----------
-    family : TabularMDP or GridWorld
+    family : TabularMDP, GridWorld or DarkRoom
     reward_prior_mean : float, optional
         Tabular MDP only: the prior mean of a reward, by default the family's own (1). The published figures of Duan et
         al. 2016 are matched by 0.
@@ -55,9 +56,13 @@ class PSRL(Reference):
 
     def __init__(self, family: TaskFamily, reward_prior_mean: float | None = None) -> None:
         super().__init__(family)
-        check_family(self.name, family, TabularMDP, GridWorld, hint="for bandits, use 'thompson'")
+        check_family(self.name, family, TabularMDP, GridWorld, DarkRoom, hint="for bandits, use 'thompson'")
         self._play: _Model | _Goal
-        if isinstance(family, GridWorld):
+        if isinstance(family, DarkRoom) and family.once:
+            raise ValueError(
+                "psrl: in a dark room with once=True a second visit would rule out the goal; use once=False"
+            )
+        if isinstance(family, GridWorld | DarkRoom):
             if reward_prior_mean is not None:
                 raise ValueError(f"psrl: reward_prior_mean={reward_prior_mean} has no meaning in a gridworld; omit it")
             self._play, self.noise_size = _Goal(family), 2
@@ -93,7 +98,7 @@ class _Model:
 class _Goal:
     """Its memory: ``DrawnGoal``."""
 
-    def __init__(self, family: GridWorld) -> None:
+    def __init__(self, family: GridWorld | DarkRoom) -> None:
         self._prior, self._successor = family.prior, family.successor
         self._distance = torch.from_numpy(distances(self._successor.numpy()))
 
