@@ -121,6 +121,16 @@ RECIPES: dict[str, Recipe] = {
         n_tasks=20_000,
         batches=4,
     ),
+    "varibad-gridworld": Recipe(
+        "varibad --family gridworld --iterations 2000 --learner.meta-batch 100 --learner.minibatches 5 "
+        "--learner.decay-iterations 2000 --learner.learning-rate 3e-3 --learner.entropy 0.02 "
+        "--learner.vae-learning-rate 3e-3 --learner.latent 8 --learner.kl-weight 0.05 --learner.capacity 10000 "
+        "--learner.reward-model binary --learner.reward-reads next --learner.transition-weight 0",
+        (0, 1, 2),
+        12,
+        n_tasks=20_000,
+        batches=4,
+    ),
     # far from converged after this on a CPU; a GPU-sized run is ten times the iterations and both numbers beside them
     "rl2-tabular_mdp": Recipe(
         "rl2 --family tabular_mdp --iterations 800 --learner.meta-batch 200 --learner.minibatches 16 "
