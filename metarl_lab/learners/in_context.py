@@ -100,9 +100,7 @@ class InContext(MetaLearner):
         self.optimizer = torch.optim.Adam(self.parameters(), lr=config.learning_rate, eps=1e-5)
         self.replay = Replay(config.capacity)
         self.register_buffer("discounts", torch.tensor(config.discounts), persistent=False)
-        self.register_buffer(
-            "value_scale", torch.zeros(g)
-        )  # the critics' unit, the spread of returns; 0: not yet known
+        self.register_buffer("value_scale", torch.zeros(g))  # the critics' unit: spread of returns; 0, not known
 
     def begin(self, n_tasks: int, copies: int) -> InContextMemory:
         state = tuple(x.unflatten(0, (n_tasks, copies)) for x in self.core.initial(n_tasks * copies))
@@ -136,8 +134,8 @@ class InContext(MetaLearner):
             follow(self.target_critic, self.critic, config.follow_share)
             sums.append(torch.stack((loss, *parts.values())).detach())
         values, scores = torch.stack(sums).mean(0).tolist(), episodes.returns.mean((1, 2))
-        counted = {"return": scores.mean().item(), "env_steps": episodes.env_steps}
-        return Metrics(counted | dict(zip(("loss", *parts), values, strict=True)), scores)
+        named = dict(zip(("loss", *parts), values, strict=True))
+        return Metrics({"return": scores.mean().item(), "env_steps": episodes.env_steps, **named}, scores)
 
     def _rows(self, family: TaskFamily, tasks: Tasks, episodes: Episodes) -> dict[str, Tensor]:
         """Whole trials as the replay keeps them, each (T, L, ...)."""

@@ -1,6 +1,5 @@
 """In-context learner: it trains on what it saw, credit flows over the whole trial, and imitation is a posterior."""
 
-import dataclasses
 from typing import Any
 
 import pytest
@@ -9,6 +8,7 @@ from torch import Tensor
 
 import metarl_lab as ml
 from metarl_lab.learners.in_context import InContext, InContextConfig
+from metarl_lab.nets.base import encode_seen
 from metarl_lab.rollout import begin, collect, seeded_generator
 from metarl_lab.types import Seen
 
@@ -49,17 +49,22 @@ def test_training_passes_through_the_states_that_acted(name: str, context: int) 
 
 
 def test_the_actor_acts_by_the_policy_that_is_trained() -> None:
-    """Inverse-CDF sampling of the unrolled policy with the rollout's own noise gives the actions that were acted."""
-    family = ml.make_family("gridworld", size=3, horizon=4, episodes=2)
+    """Over an episode's end too, the cached steps draw what one unroll over the whole trial draws from that noise."""
+    family = ml.make_family("gridworld", size=3, horizon=2, episodes=2)
     learner = made(family)
-    memory, seen = learner.begin(2, 3), Seen(torch.rand(2, 3, 9), torch.full((2, 3), -1), torch.zeros(2, 3),
-                                             torch.ones(2, 3, dtype=torch.bool), 0)  # fmt: skip
+    with torch.no_grad():
+        learner.actor.net[-1].weight.mul_(300)  # else all policies are close to uniform, and alike
+    memory, action, reward = learner.begin(2, 30), torch.full((2, 30), -1), torch.zeros(2, 30)
+    inputs, noises, actions = [], torch.rand(4, 2, 30, 1), []
     for step in range(4):
-        action, memory = learner.act(memory, seen, torch.rand(2, 3, 1))
-        seen = Seen(torch.rand(2, 3, 9), action, torch.rand(2, 3), torch.full((2, 3), step % 2 == 0), step)
-    other, _ = learner.act(learner.begin(2, 3), seen, torch.rand(2, 3, 1))
-    assert action.shape == other.shape == (2, 3)
-    assert (memory.state[-1] == 4).all(), "the cache lost steps"
+        seen = Seen(torch.rand(2, 30, 9), action, reward, torch.full((2, 30), step % 2 == 0), step % 2)
+        inputs.append(encode_seen(family.spec, seen).flatten(0, 1))
+        action, memory = learner.act(memory, seen, noises[step])
+        actions.append(action)
+        reward = torch.rand(2, 30)
+    out, _ = learner.core.unroll(torch.stack(inputs), learner.core.initial(60))
+    drawn = learner.actor.act(out.unflatten(1, (2, 30)), noises, torch.zeros(4, 2, 30, dtype=torch.bool))
+    assert torch.equal(drawn, torch.stack(actions))
 
 
 def constant_critics(learner: InContext, lowest: float) -> None:
@@ -83,7 +88,7 @@ def test_targets_are_the_lowest_critic_s_and_cross_episodes() -> None:
 
 
 def test_a_fall_inside_the_trial_is_not_the_end_of_the_objective() -> None:
-    family = dataclasses.replace(ml.make_family("cartpole", horizon=30))  # one fall and its next episode, by hand
+    family = ml.make_family("cartpole", horizon=30)
     learner = made(family, episodes=2)
     tasks = family.sample_tasks(4, "train", seeded_generator("cpu", 0))
     acted, _ = collect(learner, family, tasks, begin(learner, family, tasks), seeded_generator("cpu", 1), 2)
@@ -129,8 +134,7 @@ def test_dead_steps_do_not_touch_the_loss() -> None:
         "action": torch.where(dead, 1 - batch["action"], batch["action"]),
         "reward": torch.where(dead, 1e3, batch["reward"]),
     }
-    before = learner.state_dict()
-    kept = {key: x.clone() for key, x in before.items()}
+    kept = {key: x.clone() for key, x in learner.state_dict().items()}
     loss, _ = learner._loss(batch, seeded_generator("cpu", 3))
     learner.load_state_dict(kept)
     again, _ = learner._loss(moved, seeded_generator("cpu", 3))
@@ -149,7 +153,7 @@ def posterior_best(pulls: Tensor, paid: Tensor) -> Tensor:
 def test_imitation_learns_the_posterior_over_the_best_arm() -> None:
     """DPT's theorem: after any history, the policy is the probability that each arm is the best one."""
     family = ml.make_family("bernoulli_bandit", arms=2, horizon=4)
-    options = {"hidden": 16, "meta_batch": 256, "batch": 256, "gradient_steps": 4, "capacity": 2000}
+    options = {"hidden": 16, "meta_batch": 256, "batch": 128, "gradient_steps": 4, "capacity": 2000}
     learner = made(family, mode="supervised", learning_rate=3e-3, random_share=0.5, discounts=(1.0,), **options)
     ml.train(learner, family, iterations=40, seed=0, device="cpu", progress=False)
     tasks, acted, _ = play(learner, family, n=500, seed=9)
