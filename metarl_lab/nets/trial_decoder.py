@@ -135,25 +135,24 @@ class TrialModel(nn.Module):
         return Elbo(of_reward, of_transition, (chain_kl(mean, log_var) * weight).sum() / weight.sum())
 
     @torch.no_grad()
-    def expected_reward(self, mean: Tensor, log_var: Tensor, following: Tensor, noise: Tensor) -> Tensor:
-        """E_{m ~ N(mean, exp(log_var))} of the reward of each of C next observations (``binary``: the probability that
-        it is above 0), over S samples: mean, log_var (..., M); following (C, O); noise (S, M) normal -> (..., C).
+    def decoded_rewards(self, mean: Tensor, log_var: Tensor, following: Tensor, noise: Tensor) -> Tensor:
+        """The reward of each of C next observations (``binary``: the logit that it is above 0), by each of S draws of
+        m ~ N(mean, exp(log_var)): mean, log_var (..., M); following (C, O); noise (S, M) normal -> (..., S, C).
         """
         if self.reads_all:
             raise ValueError("this reward depends on state and action too; train with reward_reads='next'")
         latent = mean.unsqueeze(-2) + (log_var / 2).exp().unsqueeze(-2) * noise  # (..., S, M)
-        predicted = self.rewards(latent.flatten(0, -3), following.unsqueeze(0))  # (N, S, C)
-        predicted = predicted.sigmoid() if self.binary else predicted
-        return predicted.mean(1).unflatten(0, mean.shape[:-1])
+        return self.rewards(latent.flatten(0, -3), following.unsqueeze(0)).unflatten(0, mean.shape[:-1])
 
     def belief(self, mean: Tensor, log_var: Tensor, following: Tensor, noise: Tensor) -> Tensor:
-        """Which of C next observations pays, as probabilities that sum to 1, (..., C): the parts of ``expected_reward``
-        (of ``binary`` rewards). Of a gridworld's cells: the belief over goals.
+        """Which of C next observations is the one that pays, (..., C), summing to 1. Of a gridworld's cells: the goal.
+
+        Given m, each pays with its own probability p_c; that c alone pays has the odds p_c / (1 - p_c), so the belief
+        is their share of the sum, a softmax of the logits, averaged over draws of m. Arguments as ``decoded_rewards``.
         """
         if not self.binary:
             raise ValueError("a belief over what pays needs reward_model='binary' when training")
-        paying = self.expected_reward(mean, log_var, following, noise)
-        return paying / paying.sum(-1, keepdim=True)
+        return self.decoded_rewards(mean, log_var, following, noise).softmax(-1).mean(-2)
 
     def _taken(self, rows: dict[str, Tensor]) -> Tensor:
         """State and action of each step, (B, L, O + A); discrete actions one-hot."""

@@ -179,6 +179,12 @@ def test_a_belief_over_cells_sums_to_one_and_wants_the_right_decoder() -> None:
     found = learner.model.belief(trial.memory.mean, trial.memory.log_var, torch.eye(25), noise)
     assert found.shape == (6, 1, 25)
     torch.testing.assert_close(found.sum(-1), torch.ones(6, 1))
+    # of one draw of m: the probability that a cell pays and all others do not, over the sum of these
+    one = learner.model.belief(trial.memory.mean, trial.memory.log_var, torch.eye(25), noise[:1])
+    logit = learner.model.decoded_rewards(trial.memory.mean, trial.memory.log_var, torch.eye(25), noise[:1])
+    pays, fails = logit[2, 0, 0].double().sigmoid(), (-logit[2, 0, 0].double()).sigmoid()
+    alone = torch.stack([pays[c] * fails[:c].prod() * fails[c + 1 :].prod() for c in range(25)])
+    torch.testing.assert_close(one[2, 0].double(), alone / alone.sum(), rtol=1e-4, atol=1e-6)
     for chosen in ({"reward_model": "binary"}, {"reward_reads": "next"}):
         other, _, _, trial = play(**chosen)
         with pytest.raises(ValueError, match="train"):
