@@ -131,6 +131,13 @@ RECIPES: dict[str, Recipe] = {
         n_tasks=20_000,
         batches=4,
     ),
+    "pearl-semicircle_navigation": Recipe(
+        "pearl --family semicircle_navigation --iterations 400 --learner.discount 0.9 --learner.temperature 0.02",
+        (0, 1, 2),
+        10,
+        n_tasks=2000,
+        batches=6,
+    ),
     # far from converged after this on a CPU; a GPU-sized run is ten times the iterations and both numbers beside them
     "rl2-tabular_mdp": Recipe(
         "rl2 --family tabular_mdp --iterations 800 --learner.meta-batch 200 --learner.minibatches 16 "
