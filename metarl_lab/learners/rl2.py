@@ -50,11 +50,13 @@ class RL2Config:
     """Where the discount has moved by ``decay_iterations``, linearly over their second half; None: it stays."""
     late_lam: float | None = None
     """The same for lambda. Larger late values credit exploration over long trials, once the critic is good."""
+    late_entropy: float | None = None
+    """The same for ``entropy``. A large early one keeps every action tried until its use for the rest is learned."""
     learning_rate: float = 3e-3
     """Adam's step size at the start."""
     decay_iterations: int = 0
-    """Over this many iterations the learning rate falls linearly to a twentieth, and ``late_discount`` and
-    ``late_lam`` are reached; 0 keeps all as they are."""
+    """Over this many iterations the learning rate falls linearly to a twentieth, and the ``late_`` values are reached;
+    0 keeps all as they are."""
     epochs: int = 4
     """Passes over each batch of trials."""
     minibatches: int = 8
@@ -166,7 +168,7 @@ class RL2(MetaLearner):
 
     def _advantages(self, batch: Sequences, value: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised advantages over the trial, and the critic's targets, (L, B)."""
-        advantage = trial_advantages(batch.reward, value, batch.live, *self._horizon())
+        advantage = trial_advantages(batch.reward, value, batch.live, self._now("discount"), self._now("lam"))
         target = advantage + value
         spread = target[batch.live].std().clamp_min(1e-3)
         # the first batch sets the scale, later ones move it slowly
@@ -180,14 +182,13 @@ class RL2(MetaLearner):
         policy, value = self.net.distribution(out), self.net.value(out).squeeze(-1)
         target = target / self.value_scale
         terms = ppo_terms(policy, value, batch.action, old, advantage, target, batch.live, config.clip)
-        loss = terms.policy_loss + config.value_weight * terms.value_loss - config.entropy * terms.entropy
+        loss = terms.policy_loss + config.value_weight * terms.value_loss - self._now("entropy") * terms.entropy
         return loss, torch.stack((loss, *terms)).detach()
 
-    def _horizon(self) -> tuple[float, float]:
-        """The discount and lambda of this iteration."""
-        c, late = self.config, max(2 * self._progress() - 1, 0.0)
-        ends = (c.discount if c.late_discount is None else c.late_discount, c.lam if c.late_lam is None else c.late_lam)
-        return c.discount + late * (ends[0] - c.discount), c.lam + late * (ends[1] - c.lam)
+    def _now(self, name: str) -> float:
+        """The discount, lambda or entropy weight of this iteration."""
+        early, end = getattr(self.config, name), getattr(self.config, f"late_{name}")
+        return float(early if end is None else early + max(2 * self._progress() - 1, 0.0) * (end - early))
 
     def _progress(self) -> float:
         """How far the schedules have come, 0 to 1."""

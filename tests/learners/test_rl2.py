@@ -301,11 +301,13 @@ def test_it_learns_a_two_armed_bandit() -> None:
 
 def test_schedules_start_in_the_second_half_and_arrive() -> None:
     spec = Countdown().spec
-    config = RL2Config(meta_batch=8, decay_iterations=10, discount=0.9, late_discount=1.0, lam=0.2, late_lam=0.8)
-    learner = RL2(spec, config)
+    late = {"late_discount": 1.0, "late_lam": 0.8, "late_entropy": 0.0}
+    learner = RL2(spec, RL2Config(meta_batch=8, decay_iterations=10, discount=0.9, lam=0.2, entropy=0.4, **late))
     seen = []
-    for updates in (0, 5, 10, 20):
+    for updates in (0, 5, 8, 20):
         learner.updates.fill_(updates)
-        seen.append(learner._horizon())
-    np.testing.assert_allclose(seen, [(0.9, 0.2), (0.9, 0.2), (1.0, 0.8), (1.0, 0.8)])
-    assert RL2(spec, RL2Config(meta_batch=8, decay_iterations=10))._horizon() == (0.99, 0.3)
+        seen.append([learner._now(name) for name in ("discount", "lam", "entropy")])
+    np.testing.assert_allclose(seen, [(0.9, 0.2, 0.4), (0.9, 0.2, 0.4), (0.96, 0.56, 0.16), (1.0, 0.8, 0.0)])
+    steady = RL2(spec, RL2Config(meta_batch=8, decay_iterations=10))
+    steady.updates.fill_(10)
+    assert (steady._now("discount"), steady._now("lam"), steady._now("entropy")) == (0.99, 0.3, 0.003)
