@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> int:
             for n in options.tasks:
                 if n * family.spec.horizon <= options.most_steps:
                     _collect_row(agent, family, n, options, device)
-    print(f"\n{'meta-iteration':60} {'env steps':>9} {'s':>8} {'CPU-s':>8}")
+    print(f"\n{'meta-iteration':84} {'env steps':>9} {'s':>8} {'CPU-s':>8}")
     for learner_name, family_name, fields in ITERATIONS:
         _iteration_row(learner_name, family_name, fields, options, device)
     return 0
@@ -75,11 +75,22 @@ ITERATIONS: tuple[tuple[str, str, dict[str, object]], ...] = (
     *((name, "point_navigation", {}) for name in GRADIENT_LEARNERS),
     ("rl2", "bernoulli_bandit", {"meta_batch": 1000}),
     ("rl2", "tabular_mdp", {"meta_batch": 200}),
+    # the VariBAD repository's gridworld protocol acts 16 trials of 60 steps an iteration; wide batches below it
+    ("rl2", "gridworld", {"meta_batch": 16, "minibatches": 4, "epochs": 2}),
+    ("rl2", "gridworld", {"meta_batch": 400, "minibatches": 20}),
+    ("rl2", "gridworld", {"meta_batch": 400, "minibatches": 20, "core": "lstm"}),
+    ("rl2", "gridworld", {"meta_batch": 400, "minibatches": 20, "core": "transformer"}),
+    ("varibad", "gridworld", {"meta_batch": 16, "minibatches": 4, "epochs": 2, "vae_updates": 3, "vae_batch": 25}),
+    ("varibad", "gridworld", {"transition_weight": 0.0, "meta_batch": 100, "minibatches": 5}),
+    ("varibad", "gridworld", {"transition_weight": 0.0, "meta_batch": 400, "minibatches": 20}),
+    ("pearl", "semicircle_navigation", {}),
+    ("in_context", "dark_room", {}),
+    ("in_context", "dark_room", {"mode": "supervised"}),
 )
 
 
 def _learners(family: TaskFamily, device: torch.device) -> list[Agent]:
-    return [make_learner(n, family, seed=0).to(device) for n in ("maml", "rl2")]
+    return [make_learner(n, family, seed=0).to(device) for n in ("maml", "rl2", "varibad")]
 
 
 def _collect_row(agent: Agent, family: TaskFamily, n: int, options: BenchOptions, device: torch.device) -> None:
@@ -108,7 +119,7 @@ def _iteration_row(
 
     wall, cpu = _time(work, options.repeats, device)
     what = ", ".join([f"{learner_name} on {family_name}", *(f"{k}={v}" for k, v in fields.items())])
-    print(f"{what:60} {statistics.median(steps[1:]):>9,.0f} {wall:>8.3f} {cpu:>8.3f}", flush=True)
+    print(f"{what:84} {statistics.median(steps[1:]):>9,.0f} {wall:>8.3f} {cpu:>8.3f}", flush=True)
 
 
 def _time(work: Callable[[], None], repeats: int, device: torch.device) -> tuple[float, float]:

@@ -15,6 +15,7 @@ from metarl_lab.ops.statistics import mean_interval
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "data" / "results"
+TWO_ARMS = '{"arms": 2, "horizon": 100}'
 
 
 def interval(card: dict, batch: int) -> str:
@@ -33,7 +34,7 @@ def bandits() -> str:
         "| pulls, arms | RL2, mean of seeds | by seed | exact | Gittins | greedy | Thompson | RL2, published |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for arms, pulls in ((2, 10), (5, 10), (10, 10), (5, 100)):
+    for arms, pulls in ((2, 10), (5, 10), (10, 10), (50, 10), (5, 100), (10, 100)):
         path = ROOT / "data" / "checkpoints" / f"rl2-bernoulli_bandit-{arms}x{pulls}" / "card.json"
         if not path.exists():
             continue
@@ -86,12 +87,73 @@ def gradient() -> str:
     return "\n".join(lines)
 
 
+def trials() -> str:
+    """Return of each episode of a trial: agents with a memory, beside exact and classical references."""
+    agents = pd.read_csv(RESULTS / "agents.csv")
+    lines = ["| family | agent | return by episode | whole trial | env steps |", "|---|---|---|---|---|"]
+    for family in ("gridworld", "semicircle_navigation", "dark_room"):
+        table = pd.read_csv(RESULTS / f"{family}_references.csv")
+        for name, rows in table[table.episode != "all"].groupby("reference", sort=False):
+            means = rows.exact.fillna(rows["mean"])
+            note = " (exact)" if rows.exact.notna().all() else ""
+            lines.append(f"| {family} | {name}{note} | {episodes(means)} | {means.sum():.2f} | |")
+        for name, rows in agents[agents.agent.str.endswith(f"-{family}")].groupby("agent"):
+            means = rows.pivot(index="seed", columns="batch", values="mean")
+            total, low, high = mean_interval(means.sum(axis=1).to_numpy())
+            spread = f" [{low:.2f}, {high:.2f}]" if len(means) > 1 else " (one seed)"
+            steps = f"{rows.train_env_steps.mean() / 1e6:.1f} M"
+            learner = name.removesuffix(f"-{family}")
+            lines.append(f"| {family} | **{learner}** | {episodes(means.mean())} | {total:.2f}{spread} | {steps} |")
+    return "\n".join(lines)
+
+
+def episodes(means: pd.Series) -> str:
+    """Returns in a row."""
+    return " / ".join(f"{x:.2f}" for x in means)
+
+
+def wang() -> str:
+    """RL2 in the tasks of "Learning to reinforcement learn": return and regret of a trial."""
+    table = pd.read_csv(RESULTS / "wang_references.csv").set_index(["family", "options", "reference"])
+    agents, found = pd.read_csv(RESULTS / "agents.csv"), pd.read_csv(RESULTS / "memory.csv")
+    lines = [
+        "| task | random | Thompson | RL2, mean of seeds | by seed | exact Bayes | known task | RL2's regret "
+        "| exact regret |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for title, agent, family, options in (
+        ("two arms, independent, 100 pulls", "rl2-bernoulli_bandit-2x100", "bernoulli_bandit", TWO_ARMS),
+        ("two arms, p2 = 1 - p1", "rl2-correlated_bandit", "correlated_bandit", '{"kind": "uniform"}'),
+        ("eleven arms, one tells", "rl2-informative_bandit", "informative_bandit", "{}"),
+        ("two-step task (2018)", "rl2-two_step", "two_step", "{}"),
+    ):
+        rows, own = table.loc[(family, options)], agents[agents.agent == agent]
+        mean, low, high = mean_interval(own["mean"].to_numpy())
+        lost = found[(found.agent == agent) & (found.metric == "regret")]["mean"]
+        regret = "{:.2f} [{:.2f}, {:.2f}]".format(*mean_interval(lost.to_numpy())) if len(lost) > 1 else ""
+        exact = rows.exact["bayes_optimal"], rows.exact_regret["bayes_optimal"]
+        thompson = f"{rows['mean']['thompson']:.2f}" if "thompson" in rows.index else ""
+        lines.append(
+            f"| {title} | {rows['mean']['random']:.2f} | {thompson} | {mean:.2f} [{low:.2f}, {high:.2f}] | "
+            f"{', '.join(f'{x:.2f}' for x in own['mean'])} | {exact[0]:.2f} | {rows.exact['oracle']:.2f} | {regret} | "
+            f"{exact[1]:.2f} |"
+        )
+    return "\n".join(lines)
+
+
 def speed() -> str:
     """The stored output of `metarl bench`."""
     return f"```\n{(RESULTS / 'bench.txt').read_text().rstrip()}\n```"
 
 
-PARTS = {"bandits": bandits, "navigation": navigation, "gradient": gradient, "speed": speed}
+PARTS = {
+    "bandits": bandits,
+    "trials": trials,
+    "wang": wang,
+    "navigation": navigation,
+    "gradient": gradient,
+    "speed": speed,
+}
 
 
 def render(text: str) -> str:

@@ -3,6 +3,8 @@
     python tools/results/references.py bandit     # data/results/bandit_references.csv, about 2 minutes on one core
     python tools/results/references.py tabular    # data/results/tabular_references.csv, about 4 minutes
     python tools/results/references.py gridworld  # data/results/gridworld_references.csv, half a minute
+    python tools/results/references.py dark_room  # data/results/dark_room_references.csv, two minutes
+    python tools/results/references.py semicircle_navigation   # ..., a few seconds
 
 The same command writes the same file on the same machine: tasks and noise follow from the seeds below. `--tasks 200`
 makes a quick trial of it.
@@ -28,7 +30,9 @@ from metarl_lab.ops.gridworld_exact import Search, search_plan
 from metarl_lab.ops.gridworld_psrl import posterior_sampling_returns
 from metarl_lab.ops.planning import policy_evaluation
 from metarl_lab.ops.statistics import mean_interval
+from metarl_lab.tasks.dark_room import DarkRoomTasks
 from metarl_lab.tasks.gridworld import GridTasks
+from metarl_lab.tasks.semicircle_navigation import SemicircleTasks
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 SEED = 2016  # chunk number i of a row has seed SEED + i, whatever the reference: all see the same tasks
@@ -181,11 +185,33 @@ def gridworld_values(family: Any) -> dict[str, np.ndarray]:
 
 
 def gridworld_table(most: int) -> list[dict[str, Any]]:
-    """One row for each reference and episode of a trial, and one for the whole trial; `most` tasks at the most."""
-    rows = []
+    """References in the gridworld, each with its exact returns."""
     family: Any = ml.make_family("gridworld")
-    exact, episodes = gridworld_values(family), family.episodes
-    for name in tqdm(GRIDWORLD_ROWS, "gridworld"):
+    rows = trial_table(family, GRIDWORLD_ROWS, gridworld_values(family), most)
+    return [{"size": family.size, "horizon": family.horizon, **row} for row in rows]
+
+
+def dark_room_table(most: int) -> list[dict[str, Any]]:
+    """References in the dark room; the known goal's return is exact over all goals."""
+    family: Any = ml.make_family("dark_room")
+    goal = torch.arange(family.size**2)
+    told = family.oracle(DarkRoomTasks(goal, torch.full_like(goal, goal.numel() // 2))).double().mean().item()
+    return trial_table(family, ["random", "psrl", "oracle"], {"oracle": np.full(family.episodes, told)}, most)
+
+
+def semicircle_table(most: int) -> list[dict[str, Any]]:
+    """References on the sparse semicircle; the known goal's return is a mean over 100,000 goals, evenly spaced."""
+    family: Any = ml.make_family("semicircle_navigation")
+    angle = torch.pi * (torch.arange(100_000, dtype=torch.float64) + 0.5) / 100_000
+    goals = SemicircleTasks(torch.stack((angle.cos(), angle.sin()), 1).float())
+    told = family.oracle(goals).double().mean().item()
+    return trial_table(family, ["random", "oracle"], {"oracle": np.full(family.episodes, told)}, most)
+
+
+def trial_table(family: Any, names: list[str], exact: dict[str, np.ndarray], most: int) -> list[dict[str, Any]]:
+    """One row for each reference and episode of a trial, and one for the whole trial; `most` tasks at the most."""
+    rows, episodes = [], family.spec.episodes
+    for name in tqdm(names, family.name):
         agent = ml.make_reference(name, family)
         parts = [
             ml.evaluate(agent, family, n_tasks=min(CHUNK, most - i), batches=episodes, seed=SEED + i).per_task
@@ -194,24 +220,26 @@ def gridworld_table(most: int) -> list[dict[str, Any]]:
         each = np.concatenate(parts)  # (tasks, K): a batch is an episode
         columns = [(str(k + 1), each[:, k]) for k in range(episodes)] + [("all", each.sum(1))]
         for k, (episode, returns) in enumerate(columns):
-            value = exact[name]
-            rows.append({
-                "size": family.size, "horizon": family.horizon, "episode": episode, "reference": name,
-                **figures(returns),
-                "exact": f"{value[k] if k < episodes else value.sum():.4f}",
-            })  # fmt: skip
+            value = exact.get(name)
+            told = "" if value is None else f"{value[k] if k < episodes else value.sum():.4f}"
+            rows.append({"episode": episode, "reference": name, **figures(returns), "exact": told})
     return rows
+
+
+TABLES = {
+    "bandit": bandit_table, "tabular": tabular_table, "gridworld": gridworld_table, "dark_room": dark_room_table,
+    "semicircle_navigation": semicircle_table,
+}  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table", choices=("bandit", "tabular", "gridworld"))
+    parser.add_argument("table", choices=TABLES)
     parser.add_argument("--tasks", type=int, default=TASKS, help="at most this many tasks a row")
     parser.add_argument("--out", type=Path, default=None, help="file to write instead of the one in data/results")
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # sums in another order differ in their last digits
-    tables = {"bandit": bandit_table, "tabular": tabular_table, "gridworld": gridworld_table}
-    rows = tables[arguments.table](arguments.tasks)
+    rows = TABLES[arguments.table](arguments.tasks)
     out = arguments.out or DATA / "results" / f"{arguments.table}_references.csv"
     out.parent.mkdir(parents=True, exist_ok=True)
     with out.open("w", newline="") as file:
