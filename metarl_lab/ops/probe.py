@@ -1,4 +1,4 @@
-"""A linear probe: what can be read off a hidden state, and how much of it is right on data that it was not fitted to."""
+"""A linear probe: what can be read off a hidden state, and how well on data that it was not fitted to."""
 
 from __future__ import annotations
 
