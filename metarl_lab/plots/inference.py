@@ -72,8 +72,10 @@ def ways(paths: Mapping[str, np.ndarray], goal: int, size: int) -> Figure:
     figure, axes = new_figure(len(paths), episodes, width=2.1 * episodes, height=2.25 * len(paths))
     for index, (row, (name, cells)) in enumerate(zip(np.atleast_2d(axes), paths.items(), strict=True)):
         for episode, (ax, way) in enumerate(zip(row, cells, strict=True)):
-            # a cell that is visited again is drawn beside itself
-            shift = 0.1 * np.array([np.count_nonzero(way[:i] == cell) % 3 - 1 for i, cell in enumerate(way)])
+            # a cell that the way comes back to is drawn beside itself
+            shift = 0.1 * np.array(
+                [np.count_nonzero((way[:i] == cell) & (way[1 : i + 1] != cell)) for i, cell in enumerate(way)]
+            )
             style = ("-", "--")[index % 2]
             ax.plot(way % size + shift, way // size + shift, style, color=COLOURS[index], linewidth=1.8)
             ax.plot(0, 0, "k+", markersize=8)
@@ -95,7 +97,7 @@ def walks_on_arc(position: np.ndarray, goals: np.ndarray, radius: float) -> Figu
     tasks, episodes = position.shape[:2]
     figure, axes = new_figure(tasks, episodes, width=1.6 * episodes, height=1.15 * tasks + 0.3)
     angle = np.linspace(0, np.pi, 60)
-    for row, walks, goal in zip(np.atleast_2d(axes), position, goals, strict=True):
+    for index, (row, walks, goal) in enumerate(zip(np.atleast_2d(axes), position, goals, strict=True)):
         for episode, (ax, walk) in enumerate(zip(row, walks, strict=True)):
             ax.plot(np.cos(angle), np.sin(angle), ":", color=ANCHOR_GREY, linewidth=1)
             disc = goal[:, None] + radius * np.array([np.cos(2 * angle), np.sin(2 * angle)])
@@ -103,7 +105,9 @@ def walks_on_arc(position: np.ndarray, goals: np.ndarray, radius: float) -> Figu
             ax.plot(walk[:, 0], walk[:, 1], color=COLOURS[0], linewidth=1.6)
             ax.plot(*walk[-1], "o", color=COLOURS[0], markersize=4)
             ax.set(xlim=(-1.35, 1.35), ylim=(-0.5, 1.35), aspect="equal", xticks=[], yticks=[])
-            if row is np.atleast_2d(axes)[0]:
+            ax.spines[:].set_visible(False)
+            ax.grid(False)
+            if index == 0:
                 ax.set_title(f"episode {episode + 1}", fontsize=9)
     return figure
 
@@ -114,6 +118,7 @@ def distances(curves: Mapping[str, Sequence[float]], x_label: str) -> Axes:
     for index, (name, values) in enumerate(curves.items()):
         ax.plot(np.arange(len(values)), values, label=name, **(look(index) | {"marker": ""}))
     ax.set(xlabel=x_label, ylabel="total variation", ylim=(0, None))
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.legend(frameon=False, fontsize=9)
     return ax
 
@@ -121,6 +126,7 @@ def distances(curves: Mapping[str, Sequence[float]], x_label: str) -> Axes:
 def _as_grid(ax: Axes, size: int) -> None:
     """Lines between cells, no numbers on the axes."""
     ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(True)
     for line in np.arange(0.5, size - 1):
         ax.axhline(line, color="#D0D0D0", linewidth=0.6)
         ax.axvline(line, color="#D0D0D0", linewidth=0.6)
