@@ -200,8 +200,8 @@ verdict("PEARL's best episode, below the goal known by", told - curve.mean.max()
 # arc, and nothing keeps them from overlapping: to take the arc in order would be Bayes-adaptive.
 #
 # ## 4. VariBAD: the ELBO
-# VariBAD infers a latent variable (隐变量) $m$, step by step: $q_t=q(m\mid h_t)$. What should it hold? Whatever predicts
-# the trial's rewards, *all of them*. The **evidence lower bound** (证据下界) at each $t$:
+# VariBAD infers a latent variable (隐变量) $m$, step by step: $q_t=q(m\mid h_t)$. What should it hold? Whatever
+# predicts the trial's rewards, *all of them*. The **evidence lower bound** (证据下界) at each $t$:
 #
 # $$\mathrm{ELBO}_t=\mathbb E_{m\sim q_t}\big[\log p(r_1\dots r_L\mid m, s_1\dots s_L)\big]
 # -\mathrm{KL}\big(q_t\,\|\,q_{t-1}\big)$$
@@ -341,10 +341,11 @@ verdict("the prior / that", apart_now["nothing learned: the prior"] / apart_now[
 verdict("decoding the past only / that", apart_now["past only"] / apart_now["whole trial"], at_least=1.7)
 
 # %% [markdown]
-# The record explains what it has read almost perfectly, and knows less than nothing of the rest: no term of its
-# objective ever asks. Same encoder, same data, same steps; all that differs is `tril`. Predicting the *future* is
-# what turns a memory into a belief. **Limit:** random steps go everywhere. A trained policy stays on a goal once
-# found, and what is decoded are rewards *where the policy goes*: near the posterior, not equal to it.
+# The record explains what it has read almost perfectly, and is no guide to the rest: no term of its objective ever
+# asks. Even with nothing read it does not know the prior. Same encoder, same data, same steps; all that differs is
+# `tril`. Predicting the *future* is what turns a memory into a belief. **Limit:** random steps go everywhere. A trained
+# policy stays on a goal once found, and what is decoded are rewards *where the policy goes*: near the posterior, not
+# equal to it.
 #
 # ## 6. The belief of a trained agent
 # The stored VariBAD (a GRU as encoder, a policy that sees $\mu_t$ and $\log\sigma^2_t$) and RL2, meta-trained on
@@ -534,9 +535,9 @@ verdict("walks to the far corner, of 21", own_corner, at_most=4)
 
 # %% [markdown]
 # [garage's PEARL](https://github.com/rlworkgroup/garage/pull/1374) did just this until May 2020: `adapt_policy` built
-# its context from the replay buffer. A user [saw a cheetah](https://github.com/rlworkgroup/garage/issues/1365) that always
-# ran the same way, whatever the task; by the fix's own words no test would have caught it. Rows of the *same* task
-# would be worse still: the score would rise, above what is possible. That is what exact anchors are for.
+# its context from the replay buffer. A user [saw a cheetah](https://github.com/rlworkgroup/garage/issues/1365) that
+# always ran the same way, whatever the task; by the fix's own words no test would have caught it. Rows of the *same*
+# task would be worse still: the score would rise, above what is possible. That is what exact anchors are for.
 #
 # ## Summary
 # - A belief over tasks is all that a trial's history is good for; with it, the trial is an ordinary MDP.
