@@ -119,7 +119,7 @@ def longer_trials(curves: Mapping[str, Any], anchors: Mapping[str, float], train
     episodes = max(len(np.asarray(curve.mean)) for curve in curves.values())
     ax.axvspan(trained - 0.5, episodes - 0.5, color="#EEEEEE", zorder=0)
     ax.set_xticks(range(0, episodes, 2), [str(k + 1) for k in range(0, episodes, 2)])
-    ax.text(trained - 0.4, 0.02, "longer than trained", fontsize=8.5, color=ANCHOR_GREY, transform=_mixed(ax))
+    ax.text(trained - 0.4, 0.11, "longer than trained", fontsize=8.5, color=ANCHOR_GREY, transform=_mixed(ax))
     ax.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
     return ax
 
@@ -127,7 +127,7 @@ def longer_trials(curves: Mapping[str, Any], anchors: Mapping[str, float], train
 def window_returns(
     windows: Sequence[int], bands: Mapping[str, tuple[np.ndarray, ...]], anchors: Mapping[str, float], horizon: int
 ) -> Axes:
-    """Return per episode against the window of attention, log scale; bands: {name: (mean, low, high)}."""
+    """Return of the next episode against the window of attention, log scale; bands: {name: (mean, low, high)}."""
     if not anchors:
         raise ValueError("window_returns got no anchors; give at least one, such as {'known goal': 8.56}")
     ax = new_figure()[1]
@@ -137,12 +137,12 @@ def window_returns(
         ax.plot(windows, mean, label=name, **style)
     draw_anchors(ax, anchors)
     ax.axvline(horizon, color=ANCHOR_GREY, linewidth=0.9)
-    ax.text(horizon * 1.04, 0.02, "one episode", fontsize=8.5, color=ANCHOR_GREY, transform=_mixed(ax))
+    ax.text(horizon * 1.04, 0.48, "one episode", fontsize=8.5, color=ANCHOR_GREY, transform=_mixed(ax))
     ax.set_xscale("log")
     ax.set_xticks(list(windows), [str(w) for w in windows])
     ax.minorticks_off()
-    ax.set(xlabel="window of attention (steps)", ylabel="return per episode")
-    ax.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
+    ax.set(xlabel="window of attention (steps)", ylabel="return of the next episode")
+    ax.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3)
     return ax
 
 
