@@ -76,7 +76,7 @@ else:
     run = ml.train(agent, bandit, 100, device="cpu")
     if SPEED == "full":  # the stored agent's setting: 5 million pulls
         agent = ml.make_learner("rl2", bandit, seed=0, meta_batch=1000, decay_iterations=500, entropy=0.0)
-        run = ml.train(agent, bandit, 500)
+        run = ml.train(agent, bandit, 500, device="cpu")
     history = np.array([(row["env_steps"], row["return"]) for row in run.rows])
     steps, returns = history.reshape(-1, 5, 2).mean(1).T  # five iterations, 1,250 trials, to a point
 
@@ -88,6 +88,8 @@ figure_with_alt(
 )
 
 # %% [markdown]
+# It passes Thompson sampling within some 100,000 pulls. (A point is 1,250 trials: standard error 0.07.)
+#
 # ## 3. Exactly how good?
 # No sampling is needed. A history of ten pulls is one of $4^{10}$ (two arms, two results), and the prior says how
 # likely each result is: the posterior mean. Follow every history, with its probability, through the network.
@@ -238,7 +240,8 @@ verdict("more than for an untrained network, by", share["stored"] - share["untra
 #
 # ## 5. Pull the arms yourself
 # *Turn last result* asks: what if that pull had gone the other way? **Predict** before each press where the probe's
-# markers and RL2's bar will go. Try A paid, then B failed; then the same in the other order.
+# markers and RL2's bar will go. Try A paid, then B failed; then the same in the other order: the
+# strip differs, the choice does not. RL2 mostly agrees with Bayes; Thompson spreads its pulls, as long as it is unsure.
 
 # %%
 indices = {"Gittins": agents["gittins"], "Bayes": agents["bayes_optimal"]}
@@ -283,7 +286,8 @@ for name, gain in {"whole trial": ask - search, "cut": 0.55 - (0.1 * 5 + 0.9 * 1
 # ## 7. Planning from a learner without a plan
 # The **two-step task** (两步任务): action $i$ leads to state $i$ commonly (0.8), to the other rarely; one state pays
 # 0.9, the other 0.1, and they swap now and then. After a *rare* transition that paid, who repeats what paid stays; who
-# knows the task's structure *switches*. **Predict** which one PPO, a model-free (无模型) method, has made.
+# knows the task's structure leans towards *switching*. **Predict** which of the two PPO, a model-free (无模型) method,
+# has made.
 
 # %%
 two_step = ml.make_family("two_step")
