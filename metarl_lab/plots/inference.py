@@ -119,7 +119,7 @@ def distances(curves: Mapping[str, Sequence[float]], x_label: str) -> Axes:
         ax.plot(np.arange(len(values)), values, label=name, **(look(index) | {"marker": ""}))
     ax.set(xlabel=x_label, ylabel="total variation", ylim=(0, None))
     ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.legend(frameon=False, fontsize=9)
+    ax.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
     return ax
 
 
