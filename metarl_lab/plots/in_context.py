@@ -137,10 +137,11 @@ def window_returns(
         ax.plot(windows, mean, label=name, **style)
     draw_anchors(ax, anchors)
     ax.axvline(horizon, color=ANCHOR_GREY, linewidth=0.9)
-    ax.text(horizon * 1.04, 0.48, "one episode", fontsize=8.5, color=ANCHOR_GREY, transform=_mixed(ax))
+    ax.text(horizon * 1.04, 0.06, "one episode", fontsize=8.5, color=ANCHOR_GREY, transform=_mixed(ax))
     ax.set_xscale("log")
     ax.set_xticks(list(windows), [str(w) for w in windows])
     ax.minorticks_off()
+    ax.set_xlim(0.9 * windows[0], 2.2 * windows[-1])  # room for the anchors' names
     ax.set(xlabel="window of attention (steps)", ylabel="return of the next episode")
     ax.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3)
     return ax
