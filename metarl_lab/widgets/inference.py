@@ -61,7 +61,8 @@ def record(agent: Any, model: Any, family: GridWorld, seed: int = 1) -> Trials:
     exact = goal_posteriors(family.prior, acted)[:, 0, :-1]
     cells, reward = acted.observation.argmax(-1).flatten(1), acted.reward.flatten(1)
     decoded = decoded_belief(model, family.spec, acted)
-    return Trials(*(x.numpy() for x in (tasks.goal, cells, reward, exact, decoded)), horizon=family.spec.horizon)
+    goal, cell, paid, truth, read = (x.numpy() for x in (tasks.goal, cells, reward, exact, decoded))
+    return Trials(goal, cell, paid, truth, read, family.spec.horizon)
 
 
 def caption(trials: Trials, task: int, moment: int) -> str:
@@ -85,9 +86,8 @@ def belief_stepper(recorded: Mapping[str, Trials], size: int) -> Explorer:
     def draw(moment: int, agent: str, task: int) -> Any:
         trials = recorded[agent]
         start = moment - moment % trials.horizon
-        path, beliefs = trials.cell[task, start : moment + 1], (trials.exact, trials.decoded)
+        path, exact, decoded = trials.cell[task, start : moment + 1], trials.exact[task], trials.decoded[task]
         goal, line = int(trials.goal[task]), f"{agent}: {caption(trials, task, moment)}"
-        shown = (x[task, moment] for x in beliefs)
-        return belief_pair(*shown, path, goal, trials.distance[task], moment, line)
+        return belief_pair(exact[moment], decoded[moment], path, goal, trials.distance[task], moment, line)
 
     return Explorer("09 belief stepper", draw, controls, alt=ALT)
