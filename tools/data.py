@@ -149,6 +149,25 @@ RECIPES: dict[str, Recipe] = {
         n_tasks=2000,
         batches=5,
     ),
+    # the same room learned from reward alone; five times the CPU time
+    "in_context-dark_room-5x5-reward": Recipe(
+        "in_context --family dark_room --family.size 5 --family.horizon 10 --family.episodes 5 --iterations 500 "
+        "--learner.discounts 0.8 0.95 --learner.entropy 0.03 --learner.random-share 0.2 --learner.follow-share 0.03 "
+        "--learner.gradient-steps 16 --learner.learning-rate 2e-3",
+        (0,),
+        6,
+        n_tasks=2000,
+        batches=5,
+    ),
+    "rl2-dark_room": Recipe(
+        "rl2 --family dark_room --iterations 220 --learner.core lstm --learner.meta-batch 200 --learner.minibatches 32 "
+        "--learner.decay-iterations 220 --learner.late-discount 1.0 --learner.late-lam 0.95 --learner.entropy 0.01 "
+        "--learner.late-entropy 0.0",
+        (0,),
+        6,
+        n_tasks=5000,
+        batches=10,
+    ),
     # far from converged after this on a CPU; a GPU-sized run is ten times the iterations and both numbers beside them
     "rl2-tabular_mdp": Recipe(
         "rl2 --family tabular_mdp --iterations 800 --learner.meta-batch 200 --learner.minibatches 16 "

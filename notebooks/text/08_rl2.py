@@ -70,8 +70,8 @@ show_source(type(agent).act)
 
 # %%
 if SPEED == "peek":
-    agent = ml.load("data/checkpoints/rl2-bernoulli_bandit-2x10")[0]
-    steps, returns = np.array([0, 5e6]), np.array([5.0, 6.007])  # its first and last score
+    agent, _, card = ml.load("data/checkpoints/rl2-bernoulli_bandit-2x10")
+    steps, returns = np.array([0, card["env_steps"]]), np.array([5.0, card["score"]["stored_mean"][0]])
 else:
     run = ml.train(agent, bandit, 100, device="cpu")
     if SPEED == "full":  # the stored agent's setting: 5 million pulls
