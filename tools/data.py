@@ -92,7 +92,7 @@ RECIPES: dict[str, Recipe] = {
         "rl2 --family bernoulli_bandit --family.arms 2 --family.horizon 100 --iterations 400 "
         "--learner.meta-batch 200 --learner.minibatches 16 --learner.decay-iterations 400 "
         "--learner.late-discount 1.0 --learner.late-lam 0.9",
-        (0, 1, 2),
+        (0, 1),
         8,
     ),
     "rl2-correlated_bandit": Recipe(
