@@ -114,7 +114,7 @@ def episodes(means: pd.Series) -> str:
 
 def wang() -> str:
     """RL2 in the tasks of "Learning to reinforcement learn": return and regret of a trial."""
-    table = pd.read_csv(RESULTS / "wang_references.csv").set_index(["family", "options", "reference"])
+    table = pd.read_csv(RESULTS / "wang_references.csv").set_index(["family", "options", "reference"]).sort_index()
     agents, found = pd.read_csv(RESULTS / "agents.csv"), pd.read_csv(RESULTS / "memory.csv")
     lines = [
         "| task | random | Thompson | RL2, mean of seeds | by seed | exact Bayes | known task | RL2's regret "
