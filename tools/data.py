@@ -92,7 +92,7 @@ RECIPES: dict[str, Recipe] = {
         "rl2 --family bernoulli_bandit --family.arms 2 --family.horizon 100 --iterations 400 "
         "--learner.meta-batch 200 --learner.minibatches 16 --learner.decay-iterations 400 "
         "--learner.late-discount 1.0 --learner.late-lam 0.9",
-        (0, 1),
+        (0, 1, 2),
         8,
     ),
     "rl2-correlated_bandit": Recipe(
@@ -144,7 +144,7 @@ RECIPES: dict[str, Recipe] = {
         "in_context --family dark_room --family.size 5 --family.horizon 10 --family.episodes 5 --iterations 260 "
         "--learner.mode supervised --learner.hidden 32 --learner.heads 2 --learner.meta-batch 128 "
         "--learner.batch 64 --learner.gradient-steps 4 --learner.learning-rate 3e-3",
-        (0,),
+        (0, 1, 2),
         2,
         n_tasks=2000,
         batches=5,
@@ -154,7 +154,7 @@ RECIPES: dict[str, Recipe] = {
         "in_context --family dark_room --family.size 5 --family.horizon 10 --family.episodes 5 --iterations 500 "
         "--learner.discounts 0.8 0.95 --learner.entropy 0.03 --learner.random-share 0.2 --learner.follow-share 0.03 "
         "--learner.gradient-steps 16 --learner.learning-rate 2e-3",
-        (0,),
+        (0, 1, 2),
         6,
         n_tasks=2000,
         batches=5,
@@ -163,7 +163,7 @@ RECIPES: dict[str, Recipe] = {
         "rl2 --family dark_room --iterations 220 --learner.core lstm --learner.meta-batch 200 --learner.minibatches 32 "
         "--learner.decay-iterations 220 --learner.late-discount 1.0 --learner.late-lam 0.95 --learner.entropy 0.01 "
         "--learner.late-entropy 0.0",
-        (0,),
+        (0, 1, 2),
         6,
         n_tasks=5000,
         batches=10,
