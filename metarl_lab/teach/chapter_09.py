@@ -100,11 +100,8 @@ def check_chain(answer):
 
 
 # rows of a buffer: task, trial, episode; the agent is in task 1, trial 4, about to begin episode 2
-TASK, TRIAL, EPISODE = (
-    np.array([1, 1, 1, 1, 1, 0, 0, 1]),
-    np.array([4, 4, 4, 4, 3, 4, 2, 3]),
-    np.array([0, 1, 2, 3, 0, 0, 1, 3]),
-)
+TASK, TRIAL = np.array([1, 1, 1, 1, 1, 0, 0, 1]), np.array([4, 4, 4, 4, 3, 4, 2, 3])
+EPISODE = np.array([0, 1, 2, 3, 0, 0, 1, 3])
 
 
 def check_context(answer):
@@ -229,15 +226,8 @@ QUIZZES = (
         "09.a",
         "Posterior sampling has walked to the goal it drew; nothing is paid. What does it do until the episode ends?",
         (
-            Option(
-                "It waits there",
-                "Yes: in the task that it drew, waiting on the goal is optimal. It draws again at the next episode.",
-                right=True,
-            ),
-            Option(
-                "It walks to the next likely cell",
-                "Bayes-optimal play does. Posterior sampling keeps one draw for the whole episode.",
-            ),
+            Option("It waits there", "Yes: optimal in the task that it drew. It draws again next episode.", right=True),
+            Option("It walks to the next likely cell", "Bayes-optimal play does; this keeps one draw an episode."),
             Option("It goes back to the start", "No step back is optimal in the task that it drew."),
         ),
     ),
@@ -245,19 +235,13 @@ QUIZZES = (
         "09.b",
         "What is wrong with `adapt`?",
         (
-            Option(
-                "It explores too little",
-                "Three episodes rule out most cells. Print where the agent goes: does that depend on what it explored?",
-            ),
+            Option("It explores too little", "Three episodes rule out most cells. Does it go where they point to?"),
             Option(
                 "Its context comes from training tasks, not from the exploration",
                 "Yes: `explored` is never read. The belief is sharp, and about another task.",
                 right=True,
             ),
-            Option(
-                "The posterior is too wide",
-                "It has read whole trials and is narrow; narrow about the wrong task.",
-            ),
+            Option("The posterior is too wide", "It has read whole trials and is narrow, about the wrong task."),
             Option("The policy was not trained enough", "The same policy with its own context does far better."),
         ),
     ),
