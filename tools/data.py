@@ -139,6 +139,14 @@ RECIPES: dict[str, Recipe] = {
         n_tasks=2000,
         batches=6,
     ),
+    "pearl-gridworld": Recipe(
+        "pearl --family gridworld --iterations 550 --learner.kl-weight 0.01 --learner.temperature 0.02 "
+        "--learner.encoder-reads task",
+        (0, 1, 2),
+        7,
+        n_tasks=20_000,
+        batches=4,
+    ),
     # chapter 10's: small enough to draw, and trained from optimal actions, which takes a minute
     "in_context-dark_room-5x5": Recipe(
         "in_context --family dark_room --family.size 5 --family.horizon 10 --family.episodes 5 --iterations 260 "
