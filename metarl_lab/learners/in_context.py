@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from metarl_lab.learners.base import MetaLearner
 from metarl_lab.nets.base import State, encode_seen, encoded_size, sequences
 from metarl_lab.nets.discounted_heads import ActorHeads, CriticHeads, draw, follow, frozen, imitation, judged
 from metarl_lab.nets.transformer import TransformerCore
+from metarl_lab.ops.descent import descend
 from metarl_lab.ops.td import live_mean, trial_targets
 from metarl_lab.replay import Replay
 from metarl_lab.rollout import begin, collect
@@ -126,10 +127,7 @@ class InContext(MetaLearner):
         for _ in range(config.gradient_steps):
             rows = self.replay.sample(config.batch, generator)
             loss, parts = self._loss({key: x.transpose(0, 1) for key, x in rows.items()}, generator)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            nn.utils.clip_grad_norm_(self.parameters(), config.max_grad_norm)
-            self.optimizer.step()
+            descend(self.optimizer, loss, config.max_grad_norm)
             follow(self.target_core, self.core, config.follow_share)
             follow(self.target_critic, self.critic, config.follow_share)
             sums.append(torch.stack((loss, *parts.values())).detach())

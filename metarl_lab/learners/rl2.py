@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from metarl_lab.learners.base import MetaLearner
 from metarl_lab.nets.actor_critic import RecurrentActorCritic
 from metarl_lab.nets.base import Core, Sequences, State, chosen_rows, encode_seen, encoded_size, segments, sequences
 from metarl_lab.nets.recurrent import GRUCore, LSTMCore
 from metarl_lab.nets.transformer import TransformerCore
+from metarl_lab.ops.descent import descend
 from metarl_lab.ops.ppo import normalised, ppo_terms, trial_advantages
 from metarl_lab.rollout import begin, collect
 from metarl_lab.tasks.base import TaskFamily, Tasks, check_positive
@@ -142,10 +143,7 @@ class RL2(MetaLearner):
             order = torch.randperm(rows[1].shape[1], generator=generator, device=generator.device)
             for chosen in order.chunk(config.minibatches):
                 loss, parts = self._loss(chosen_rows(rows, chosen))
-                self.optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                nn.utils.clip_grad_norm_(self.parameters(), config.max_grad_norm)
-                self.optimizer.step()
+                descend(self.optimizer, loss, config.max_grad_norm)
                 sums.append(parts)
         self._decay()
         names = ("loss", "policy_loss", "value_loss", "entropy", "kl")

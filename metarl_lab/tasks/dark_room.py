@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import ClassVar, NamedTuple
 
 import gymnasium as gym
@@ -11,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metarl_lab.ops.grid import MOVES, shortest_move, tables
 from metarl_lab.tasks.base import TaskFamily, check_positive, split_index
 from metarl_lab.types import Spec
 
-MOVES = ((0, 0), (-1, 0), (0, 1), (1, 0), (0, -1))  # none, up, right, down, left, as (rows, columns)
 _ANYWHERE = -1  # in place of a start cell: drawn anew in every episode
 
 
@@ -89,7 +88,7 @@ class DarkRoom(TaskFamily):
     @property
     def successor(self) -> Tensor:
         """The cell that each action leads to from each cell, (size^2, 5) int64."""
-        return _tables(self.size, torch.device("cpu"))[0]
+        return tables(self.size, torch.device("cpu"))[0]
 
     def sample_tasks(self, n: int, split: str, generator: torch.Generator) -> DarkRoomTasks:
         goal = split_index(n, self.size**2, split, generator)
@@ -108,13 +107,13 @@ class DarkRoom(TaskFamily):
     def step(
         self, tasks: DarkRoomTasks, state: DarkRoomState, action: Tensor, noise: Tensor
     ) -> tuple[DarkRoomState, Tensor, Tensor]:
-        cell = _tables(self.size, action.device)[0][state.cell, action]  # (T, E)
+        cell = tables(self.size, action.device)[0][state.cell, action]  # (T, E)
         found = cell == tasks.goal.unsqueeze(1)
         reward = (found & ~state.paid if self.once else found).float()
         return DarkRoomState(cell, state.paid | found), reward, torch.zeros_like(found)
 
     def observe(self, tasks: DarkRoomTasks, state: DarkRoomState) -> Tensor:
-        return _tables(self.size, state.cell.device)[1][state.cell]
+        return tables(self.size, state.cell.device)[1][state.cell]
 
     def oracle(self, tasks: DarkRoomTasks) -> Tensor:
         """At distance d the first pay is at step max(d, 1), and one at every step from there; mean over the starts."""
@@ -129,17 +128,4 @@ class DarkRoom(TaskFamily):
 
     def best_action(self, tasks: DarkRoomTasks, observation: Tensor, step: int) -> Tensor:
         """Along the columns first, then along the rows; on the goal, none."""
-        cell, goal = observation.argmax(-1), tasks.goal.unsqueeze(1)
-        down, right = goal // self.size - cell // self.size, goal % self.size - cell % self.size  # (T, E)
-        vertical = torch.where(down > 0, 3, torch.where(down < 0, 1, 0))
-        return torch.where(right > 0, 2, torch.where(right < 0, 4, vertical))
-
-
-@cache
-def _tables(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Successor of every (cell, action), (size^2, 5), and the one-hot rows (size^2, size^2)."""
-    places = [(row, column) for row in range(size) for column in range(size)]
-    after = [
-        [min(max(r + dr, 0), size - 1) * size + min(max(c + dc, 0), size - 1) for dr, dc in MOVES] for r, c in places
-    ]
-    return torch.tensor(after, device=device), torch.eye(size**2, device=device)
+        return shortest_move(observation.argmax(-1), tasks.goal.unsqueeze(1), self.size)

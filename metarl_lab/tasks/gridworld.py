@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import ClassVar, NamedTuple
 
 import gymnasium as gym
@@ -11,10 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metarl_lab.ops.grid import MOVES, shortest_move, tables
 from metarl_lab.tasks.base import TaskFamily, check_positive, check_split, split_index
 from metarl_lab.types import Spec
-
-MOVES = ((0, 0), (-1, 0), (0, 1), (1, 0), (0, -1))  # none, up, right, down, left, as (rows, columns)
 
 
 class GridTasks(NamedTuple):
@@ -79,11 +77,11 @@ class GridWorld(TaskFamily):
     @property
     def successor(self) -> Tensor:
         """The cell that each action leads to from each cell, (size^2, 5) int64."""
-        return _tables(self.size, torch.device("cpu"))[0]
+        return tables(self.size, torch.device("cpu"))[0]
 
     def model(self, tasks: GridTasks) -> tuple[Tensor, Tensor]:
         """P(s' | s, a) (T, S, A, S) and R(s, a) (T, S, A) of each task: what ``ops.planning`` plans with."""
-        after, rows = _tables(self.size, tasks.goal.device)
+        after, rows = tables(self.size, tasks.goal.device)
         found = after == tasks.goal[:, None, None]
         return rows[after].expand(len(found), *after.shape, len(rows)), torch.where(found, 1.0, -0.1)
 
@@ -97,12 +95,12 @@ class GridWorld(TaskFamily):
     def step(
         self, tasks: GridTasks, state: GridState, action: Tensor, noise: Tensor
     ) -> tuple[GridState, Tensor, Tensor]:
-        cell = _tables(self.size, action.device)[0][state.cell, action]  # (T, E)
+        cell = tables(self.size, action.device)[0][state.cell, action]  # (T, E)
         found = cell == tasks.goal.unsqueeze(1)
         return GridState(cell), torch.where(found, 1.0, -0.1), torch.zeros_like(found)
 
     def observe(self, tasks: GridTasks, state: GridState) -> Tensor:
-        return _tables(self.size, state.cell.device)[1][state.cell]
+        return tables(self.size, state.cell.device)[1][state.cell]
 
     def oracle(self, tasks: GridTasks) -> Tensor:
         """d steps to the goal: d - 1 of them pay -0.1, and 1 is paid from the d-th on."""
@@ -112,17 +110,4 @@ class GridWorld(TaskFamily):
 
     def best_action(self, tasks: GridTasks, observation: Tensor, step: int) -> Tensor:
         """Along the columns first, then along the rows."""
-        cell, goal = observation.argmax(-1), tasks.goal.unsqueeze(1)
-        down, right = goal // self.size - cell // self.size, goal % self.size - cell % self.size  # (T, E)
-        vertical = torch.where(down > 0, 3, torch.where(down < 0, 1, 0))
-        return torch.where(right > 0, 2, torch.where(right < 0, 4, vertical))
-
-
-@cache
-def _tables(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Successor of every (cell, action), (size^2, 5), and the one-hot rows (size^2, size^2)."""
-    places = [(row, column) for row in range(size) for column in range(size)]
-    after = [
-        [min(max(r + dr, 0), size - 1) * size + min(max(c + dc, 0), size - 1) for dr, dc in MOVES] for r, c in places
-    ]
-    return torch.tensor(after, device=device), torch.eye(size**2, device=device)
+        return shortest_move(observation.argmax(-1), tasks.goal.unsqueeze(1), self.size)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import ClassVar, NamedTuple
 
 import gymnasium as gym
@@ -11,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metarl_lab.ops.grid import MOVES, shortest_move, tables
 from metarl_lab.tasks.base import TaskFamily, check_positive, split_index
 from metarl_lab.types import Spec
 
-MOVES = ((0, 0), (-1, 0), (0, 1), (1, 0), (0, -1))  # none, up, right, down, left, as (rows, columns)
 _ANYWHERE = -1  # in place of a start cell: drawn anew in every episode
 
 
@@ -87,7 +86,7 @@ class KeyToDoor(TaskFamily):
     @property
     def successor(self) -> Tensor:
         """The cell that each action leads to from each cell, (size^2, 5) int64."""
-        return _tables(self.size, torch.device("cpu"))[0]
+        return tables(self.size, torch.device("cpu"))[0]
 
     def sample_tasks(self, n: int, split: str, generator: torch.Generator) -> KeyDoorTasks:
         cells = self.size**2
@@ -109,13 +108,13 @@ class KeyToDoor(TaskFamily):
     def step(
         self, tasks: KeyDoorTasks, state: KeyDoorState, action: Tensor, noise: Tensor
     ) -> tuple[KeyDoorState, Tensor, Tensor]:
-        cell = _tables(self.size, action.device)[0][state.cell, action]  # (T, E)
+        cell = tables(self.size, action.device)[0][state.cell, action]  # (T, E)
         opened = state.held & (cell == tasks.door.unsqueeze(1))
         held = state.held | (cell == tasks.key.unsqueeze(1))
         return KeyDoorState(cell, held), (opened | (held & ~state.held)).float(), opened
 
     def observe(self, tasks: KeyDoorTasks, state: KeyDoorState) -> Tensor:
-        seen = _tables(self.size, state.cell.device)[1][state.cell]
+        seen = tables(self.size, state.cell.device)[1][state.cell]
         return torch.cat((seen, state.held.unsqueeze(-1).float()), -1) if self.show_key else seen
 
     def oracle(self, tasks: KeyDoorTasks) -> Tensor:
@@ -145,20 +144,8 @@ class KeyToDoor(TaskFamily):
             held = (step >= fetched).unsqueeze(1)
         cell = observation[..., : self.size**2].argmax(-1)
         target = torch.where(held, tasks.door.unsqueeze(1), tasks.key.unsqueeze(1))
-        down, right = target // self.size - cell // self.size, target % self.size - cell % self.size  # (T, E)
-        vertical = torch.where(down > 0, 3, torch.where(down < 0, 1, 0))
-        return torch.where(right > 0, 2, torch.where(right < 0, 4, vertical))
+        return shortest_move(cell, target, self.size)
 
     def _distance(self, one: Tensor, other: Tensor) -> Tensor:
         """Moves between two cells."""
         return (one // self.size - other // self.size).abs() + (one % self.size - other % self.size).abs()
-
-
-@cache
-def _tables(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Successor of every (cell, action), (size^2, 5), and the one-hot rows (size^2, size^2)."""
-    places = [(row, column) for row in range(size) for column in range(size)]
-    after = [
-        [min(max(r + dr, 0), size - 1) * size + min(max(c + dc, 0), size - 1) for dr, dc in MOVES] for r, c in places
-    ]
-    return torch.tensor(after, device=device), torch.eye(size**2, device=device)
