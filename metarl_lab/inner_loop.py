@@ -159,6 +159,7 @@ def parts_of(batches: list[Samples], piece: int) -> list[list[Samples]]:
 
 def trial_metrics(acted: list[Episodes], values: dict[str, float]) -> Metrics:
     """Return before and after adaptation and env steps, beside the outer step's own values."""
-    scores = acted[-1].returns.mean((1, 2))
-    before, steps = acted[0].returns.mean().item(), sum(e.env_steps for e in acted)
-    return Metrics({"return": scores.mean().item(), "return_before": before, "env_steps": steps, **values}, scores)
+    scores = torch.stack([e.returns.mean((1, 2)) for e in acted], 1)  # (T, B)
+    means, steps = scores.mean(0), sum(e.env_steps for e in acted)
+    first, last = means[0].item(), means[-1].item()
+    return Metrics({"return": last, "return_before": first, "env_steps": steps, **values}, scores)

@@ -118,10 +118,13 @@ class Metrics(NamedTuple):
     """What one meta-training iteration reports."""
 
     values: dict[str, float]
-    """Named numbers; ``return`` (mean return per episode of the last batch acted, before the update) and
-    ``env_steps`` (live steps of this iteration) always, ``loss`` where there is one."""
+    """Named numbers; ``return`` (mean return per episode, of the last batch or of the whole trial, before the update)
+    and ``env_steps`` (live steps of this iteration) always, ``loss`` where there is one."""
     scores: Tensor
-    """(T,) mean return per episode of each task in that batch: what the task sampler hears."""
+    """(T, B) mean return per episode of each task, batch by batch of its trial as it was acted: the first column is
+    before the learner has adapted to the task, the last one after. A batch is what ``absorb`` takes in (gradient-based
+    learners: before each inner step, and after the last) or one episode (learners whose memory changes as they act).
+    It is what the task sampler hears."""
 
 
 @runtime_checkable

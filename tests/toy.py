@@ -66,7 +66,7 @@ class Toy(MetaLearner):
         self.optimizer.step()
         self.updates += 1
         self.optimizer.param_groups[0]["lr"] *= 0.97
-        scores = episodes.returns.mean((1, 2))
+        scores = episodes.returns.mean(1)
         values = {"return": scores.mean().item(), "env_steps": episodes.env_steps, "loss": loss.item()}
         self.during(int(self.updates), values)  # half done: the weights have moved, the iteration is not counted
         return Metrics(values, scores)

@@ -131,7 +131,7 @@ class InContext(MetaLearner):
             follow(self.target_core, self.core, config.follow_share)
             follow(self.target_critic, self.critic, config.follow_share)
             sums.append(torch.stack((loss, *parts.values())).detach())
-        values, scores = torch.stack(sums).mean(0).tolist(), episodes.returns.mean((1, 2))
+        values, scores = torch.stack(sums).mean(0).tolist(), episodes.returns.mean(1)
         named = dict(zip(("loss", *parts), values, strict=True))
         return Metrics({"return": scores.mean().item(), "env_steps": episodes.env_steps, **named}, scores)
 

@@ -140,7 +140,7 @@ class PEARL(MetaLearner):
         episodes, _ = collect(self, family, tasks, trial, generator, c.episodes or self.spec.episodes)
         self.replay.add(transition_rows(episodes, family.training_reward(tasks, episodes)))
         parts = torch.stack([self._step(generator) for _ in range(c.gradient_steps)]).mean(0)
-        scores, values = episodes.returns.mean((1, 2)), dict(zip(_PARTS, parts.tolist(), strict=True))
+        scores, values = episodes.returns.mean(1), dict(zip(_PARTS, parts.tolist(), strict=True))
         return Metrics({"return": scores.mean().item(), "env_steps": episodes.env_steps, **values}, scores)
 
     def context_of(self, rows: Rows, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -148,7 +148,7 @@ class RL2(MetaLearner):
         self._decay()
         names = ("loss", "policy_loss", "value_loss", "entropy", "kl")
         values = dict(zip(names, torch.stack(sums).mean(0).tolist(), strict=True))
-        scores = episodes.returns.mean((1, 2))
+        scores = episodes.returns.mean(1)  # (T, K), over E
         return Metrics({"return": scores.mean().item(), "env_steps": episodes.env_steps, **values}, scores)
 
     @torch.no_grad()

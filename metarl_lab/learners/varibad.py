@@ -141,7 +141,7 @@ class VariBAD(MetaLearner):
         acted = self._improve(batch, generator)  # first: on the beliefs that acted
         inferred = self._infer(episodes, generator)  # then the encoder changes
         self._decay()
-        scores = episodes.returns.mean((1, 2))
+        scores = episodes.returns.mean(1)  # (T, K), over E
         return Metrics({"return": scores.mean().item(), "env_steps": episodes.env_steps, **acted, **inferred}, scores)
 
     def hyper_states(self, batch: Sequences) -> Tensor:

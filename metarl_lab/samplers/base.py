@@ -22,7 +22,8 @@ class TaskSampler(ABC):
 
     @abstractmethod
     def observe(self, tasks: Tasks, scores: Tensor) -> None:
-        """Take in the score (T,) that each task of the last ``sample`` got: its mean return in the last batch."""
+        """Take in the scores (T, B) of the tasks of the last ``sample``: mean return per episode, batch by batch of a
+        trial, from before adaptation (first column) to after it (last). See ``metarl_lab.types.Metrics``."""
 
     def state(self) -> dict[str, Tensor]:
         """What must survive a resume, as named tensors."""
