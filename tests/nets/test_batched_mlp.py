@@ -22,6 +22,7 @@ def test_each_member_is_the_perceptron_of_its_own_weights() -> None:
 
 
 def test_the_gradient_of_a_row_reaches_its_own_weights_only() -> None:
+    torch.manual_seed(1)
     net, x = BatchedMLP((3, 5, 1)), torch.randn(4, 7, 3)
     own = {k: w.detach().expand(4, -1, -1).clone().requires_grad_() for k, w in net.weights().items()}
     net(x, own)[2].sum().backward()
