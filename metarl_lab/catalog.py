@@ -76,10 +76,10 @@ def make_reference(name: str, family: TaskFamily, **options: Any) -> Reference:
 
 
 def make_sampler(name: str, **options: Any) -> TaskSampler:
-    """A task sampler by name."""
-    sampler_class = lookup("samplers", name)
-    check_options(name, options, list(inspect.signature(sampler_class).parameters))
-    return sampler_class(**options)
+    """A task sampler by name, e.g. ``make_sampler("predicted_gain", explore=0.2)``."""
+    sampler_class: Any = lookup("samplers", name)
+    check_options(name, options, [f.name for f in fields(sampler_class.Config)])
+    return sampler_class(sampler_class.Config(**options))
 
 
 def check_options(name: str, options: dict[str, Any], allowed: list[str]) -> None:

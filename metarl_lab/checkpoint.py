@@ -73,12 +73,12 @@ def restore_weights(learner: MetaLearner, weights: dict[str, Tensor], source: st
     learner.load_state_dict(weights)
 
 
-def describe(learner: MetaLearner, family: TaskFamily) -> dict[str, Any]:
+def describe(learner: MetaLearner, family: TaskFamily, sampler: TaskSampler | None = None) -> dict[str, Any]:
     """Names and configurations, as plain JSON values."""
-    about = {
-        "learner": {"name": learner.name, "config": asdict(learner.config)},
-        "family": {"name": family.name, "config": family.config},
-    }
+    about = {"learner": {"name": learner.name, "config": asdict(learner.config)}}
+    about["family"] = {"name": family.name, "config": family.config}
+    if sampler is not None:
+        about["sampler"] = {"name": sampler.name, "config": asdict(sampler.config)}
     return json.loads(json.dumps(about))  # so that it equals itself after a file: tuples become lists
 
 

@@ -1,7 +1,8 @@
 """The command `metarl`: list, train, resume, evaluate, bench.
 
-The learner and the family are chosen by name first; then their own fields become options, `--learner.FIELD` and
-`--family.FIELD`, with the documentation, type and default that stand beside them in the code.
+The learner, the family and the sampler are chosen by name first; then their own fields become options,
+`--learner.FIELD`, `--family.FIELD` and `--sampler.FIELD`, with the documentation, type and default that stand beside
+them in the code.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ import tyro
 
 from metarl_lab.arguments import asks_for_help, parse, take_first, take_option
 from metarl_lab.bench import main as run_bench
-from metarl_lab.catalog import entries, lookup, make_learner
+from metarl_lab.catalog import entries, lookup, make_learner, make_sampler
 from metarl_lab.learners.base import MetaLearner
 from metarl_lab.loop import Run
+from metarl_lab.samplers.base import TaskSampler
 from metarl_lab.scoreboard import run as run_evaluate
 from metarl_lab.tasks.base import TaskFamily
 from metarl_lab.train import resume, train
@@ -48,8 +50,6 @@ class TrainOptions:
     """New folder for config.json, metrics.csv and checkpoints; runs/LEARNER-FAMILY-seedSEED when not given."""
     device: str = "auto"
     """"cpu", "cuda", "cuda:N"; "auto" takes METARL_DEVICE, else a GPU where there is one."""
-    sampler: str = "uniform"
-    """Which tasks to train on (see `metarl list`)."""
     checkpoint_every: int | None = None
     """Iterations between checkpoints; one a minute when not given."""
     keep: int = 3
@@ -77,6 +77,7 @@ class Plan(NamedTuple):
 
     learner: MetaLearner
     family: TaskFamily
+    sampler: TaskSampler
     options: TrainOptions
     out: Path
 
@@ -114,6 +115,8 @@ def plan(arguments: list[str]) -> Plan:
     if family_name is None:
         raise ValueError(f"train needs `--family FAMILY`; {known}")
     family_class: Any = lookup("tasks", family_name)
+    sampler_name, rest = take_option(rest, "--sampler")
+    sampler_class: Any = lookup("samplers", sampler_name or "uniform")
     # the names that tyro turns into option groups; the defaults come from the classes themselves
     line = make_dataclass(
         "Line",
@@ -121,30 +124,37 @@ def plan(arguments: list[str]) -> Plan:
             ("options", Annotated[TrainOptions, tyro.conf.arg(name="")]),
             ("learner", learner_class.Config, field(default=learner_class.Config())),
             ("family", family_class, field(default=family_class())),
+            ("sampler", sampler_class.Config, field(default=sampler_class.Config())),
         ],
     )
-    about = f"Meta-train {learner_class.name} ({learner_class.source}) on {family_name} ({family_class.source})."
+    about = (
+        f"Meta-train {learner_class.name} ({learner_class.source}) on {family_name} ({family_class.source}). Tasks are "
+        f"chosen by {sampler_class.name}; --sampler NAME chooses one of {', '.join(entries('samplers'))}."
+    )
     parsed: Any = parse(line, rest, f"metarl train {learner_class.name} --family {family_name}", about)
     options: TrainOptions = parsed.options
     out = options.out or Path("runs") / f"{learner_class.name}-{family_name}-seed{options.seed}"
     fields = {k: getattr(parsed.learner, k) for k in learner_class.Config.__dataclass_fields__}
     learner = make_learner(learner_class.name, parsed.family, options.seed, **fields)
-    return Plan(learner, parsed.family, options, out)
+    sampler = make_sampler(sampler_class.name, **vars(parsed.sampler))
+    return Plan(learner, parsed.family, sampler, options, out)
 
 
 def run_train(arguments: list[str]) -> int:
     """`metarl train`."""
     if arguments[:1] in (["-h"], ["--help"]):
-        print("usage: metarl train LEARNER --family FAMILY [--learner.FIELD ...] [--family.FIELD ...] --iterations N")
-        print(f"learners: {', '.join(entries('learners'))}\nfamilies: {', '.join(entries('tasks'))}")
+        print("usage: metarl train LEARNER --family FAMILY [--sampler SAMPLER] --iterations N")
+        print("                    [--learner.FIELD ...] [--family.FIELD ...] [--sampler.FIELD ...]")
+        for kind, title in (("learners", "learners"), ("tasks", "families"), ("samplers", "samplers")):
+            print(f"{title}: {', '.join(entries(kind))}")
         print("`metarl train LEARNER --family FAMILY --help` lists every field with its unit and default")
         return 0
     if asks_for_help(arguments):  # of a learner alone: its fields, with any family's
         family_name, _ = take_option(arguments[1:], "--family")
         arguments = arguments if family_name else [*arguments, "--family", next(iter(entries("tasks")))]
-    learner, family, options, out = plan(arguments)
+    learner, family, sampler, options, out = plan(arguments)
     chosen = {k: v for k, v in vars(options).items() if k != "out"}
-    return finish(lambda: train(learner, family, out=out, **chosen))
+    return finish(lambda: train(learner, family, out=out, sampler=sampler, **chosen))
 
 
 def run_resume(arguments: list[str]) -> int:

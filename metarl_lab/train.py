@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from metarl_lab.catalog import make_sampler
-from metarl_lab.checkpoint import describe, remake, restore, versions
+from metarl_lab.checkpoint import describe, options, remake, restore, versions
 from metarl_lab.files import find_folder
 from metarl_lab.learners.base import MetaLearner
 from metarl_lab.loop import Run as Run
@@ -52,7 +52,7 @@ def train(
     out : path, optional
         A new folder for config.json, metrics.csv (written as it goes), checkpoints/, tensorboard/.
     sampler : str or TaskSampler
-        Which tasks to train on.
+        Which tasks to train on: a name, or ``make_sampler(name, ...)`` with options.
     checkpoint_every : int, optional
         Iterations between checkpoints; about a minute's worth when not given. The last iteration always has one.
     keep : int
@@ -87,7 +87,7 @@ def train(
         raise ValueError("train: tensorboard=True needs a folder for its logs; give out=...")
     chosen = choose_device(device)
     drawn_by = make_sampler(sampler) if isinstance(sampler, str) else sampler
-    config = {**describe(learner, family), "sampler": drawn_by.name, **settings, **versions()}
+    config = {**describe(learner, family, drawn_by), **settings, **versions()}
     folder = None if out is None else RunFolder.create(Path(out).expanduser(), config)
     run = Run(learner, family, chosen, settings["seed"], out=None if folder is None else folder.path)
     return Training(run, drawn_by, config, folder).go(progress)
@@ -122,15 +122,16 @@ def resume(
         made_learner, made_family = remake(config)
         learner, family = learner or made_learner, family or made_family
     check_fit(learner, family)
-    drawn_by = sampler or make_sampler(config["sampler"])
+    about = _whole_sampler(config["sampler"])
+    drawn_by = sampler or make_sampler(about["name"], **options(about["config"]))
     total = config["iterations"] if iterations is None else _whole("iterations", iterations, 1)
     chosen = choose_device(config["device"] if device is None else device)
     folder, last = RunFolder.reopen(path)
     try:
-        mine = {**describe(learner, family), "sampler": drawn_by.name, "seed": config["seed"]}
-        for key, value in mine.items():
-            if last.about[key] != value:
-                raise ValueError(f"{last.path} is of another run: its {key} is {last.about[key]}, not {value}")
+        theirs = last.about | {"sampler": _whole_sampler(last.about["sampler"])}
+        for key, value in {**describe(learner, family, drawn_by), "seed": config["seed"]}.items():
+            if theirs[key] != value:
+                raise ValueError(f"{last.path} is of another run: its {key} is {theirs[key]}, not {value}")
         if total < last.about["iteration"]:
             raise ValueError(
                 f"{path} has done {last.about['iteration']} iterations; give a total of at least that many"
@@ -170,6 +171,11 @@ def check_fit(learner: MetaLearner, family: TaskFamily) -> None:
             f"{mine.action_space}; {family.name} has {theirs.observation_space.shape} and {theirs.action_space}; "
             f"make one for it with make_learner({learner.name!r}, family)"
         )
+
+
+def _whole_sampler(about: dict[str, Any] | str) -> dict[str, Any]:
+    """A sampler's description; runs of the time when samplers had no options wrote its bare name."""
+    return {"name": about, "config": {}} if isinstance(about, str) else about
 
 
 def _whole(name: str, value: Any, least: int) -> int:

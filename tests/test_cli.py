@@ -94,7 +94,7 @@ def test_help_explains_every_field(learner: str, family: str, capsys: pytest.Cap
             assert f"--{group}.{field.name.replace('_', '-')}" in text
     assert (
         text.count("(default")
-        == len(dataclasses.fields(groups["learner"])) + len(dataclasses.fields(groups["family"])) + 8
+        == len(dataclasses.fields(groups["learner"])) + len(dataclasses.fields(groups["family"])) + 7
     )
     assert "(required)" in text
 

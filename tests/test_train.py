@@ -14,7 +14,7 @@ from typing import Any
 import killed_runs
 import pytest
 import torch
-from toy import Remembering, bandit, same, state_of, toy, without_time
+from toy import Remembering, RememberingConfig, bandit, same, state_of, toy, without_time
 
 import metarl_lab as ml
 from metarl_lab import loop
@@ -288,6 +288,7 @@ def test_a_foreign_learner_family_or_sampler_is_refused(tmp_path: Path) -> None:
         ({"learner": toy(learning_rate=0.1)}, "learner"),
         ({"family": replace(bandit(), horizon=9)}, "family"),  # type: ignore[type-var]
         ({"sampler": ml.make_sampler("uniform")}, "sampler"),
+        ({"sampler": Remembering(RememberingConfig(weight=0.5))}, "sampler"),
     ]:
         with pytest.raises(ValueError, match=f"of another run: its {key} is"):
             resume(**changes)

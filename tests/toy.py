@@ -72,17 +72,27 @@ class Toy(MetaLearner):
         return Metrics(values, scores)
 
 
+@dataclass(frozen=True)
+class RememberingConfig:
+    """What can be chosen."""
+
+    weight: float = 0.001
+    """How much the scores count."""
+
+
 class Remembering(TaskSampler):
     """A sampler with a state that decides what comes next: the mean of all scores shifts its draws."""
 
     name: ClassVar[str] = "remembering"
+    Config = RememberingConfig
 
-    def __init__(self) -> None:
+    def __init__(self, config: RememberingConfig = RememberingConfig()) -> None:
+        super().__init__(config)
         self.total = torch.zeros(())
 
     def sample(self, family: TaskFamily, n: int, generator: torch.Generator) -> Tasks:
         drawn = family.sample_tasks(n, "train", generator)
-        return drawn._replace(mean=(drawn.mean + self.total / 1000).frac())
+        return drawn._replace(mean=(drawn.mean + self.config.weight * self.total).frac())
 
     def observe(self, tasks: Tasks, scores: Tensor) -> None:
         self.total = self.total + scores.mean()
