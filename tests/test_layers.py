@@ -41,10 +41,10 @@ ORDER = [
     "widgets",
 ]
 
-# Folders of formulas, where one is made of others (an inner step of a surrogate, a Dirichlet of normal noise). Siblings
-# may meet there as long as it is never in a circle. Everywhere else a file is one part of a kind (one learner, one
+# Folders of formulas and networks, where one is made of others (an inner step of a surrogate, an ensemble of batched
+# perceptrons). Siblings may meet there as long as it is never in a circle. Everywhere else a file is one part of a kind (one learner, one
 # family), and stands alone.
-LIBRARIES = {"ops"}
+LIBRARIES = {"nets", "ops"}
 
 
 def imported(tree: ast.AST, module: list[str], package: str, is_init: bool) -> list[tuple[int, list[str]]]:

@@ -1,0 +1,138 @@
+"""An ensemble of learned dynamics: what follows an action, what it pays, and whether the episode goes on."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
+
+from metarl_lab.nets.batched_mlp import BatchedMLP, Weights
+from metarl_lab.types import Spec
+
+_WIDEST = 10.0  # standard deviations: an imagined path leaves what was ever seen, but stays finite
+
+
+class Imagined(NamedTuple):
+    """One imagined step of B models, N each."""
+
+    observation: Tensor  # (B, N, O) what follows
+    reward: Tensor  # (B, N)
+    live: Tensor  # (B, N) probability that the step did not end the episode; 1 in families that never do
+
+
+class DynamicsEnsemble(nn.Module):
+    """M members that each predict (s' - s, r) from (s, a), and the termination in families that know one.
+
+    s' = s + mean + std f_m((s, a) normalised): inputs and targets are in units of the standard deviations that ``note``
+    has seen, so that one error weighs all features alike (Nagabandi et al. 2018, arXiv 1708.02596, section IV-A). Box
+    actions enter as they are, discrete ones one-hot. Members differ by their initial weights and by the rows that each
+    is fitted to. A predicted change is held within 10 standard deviations of the mean one.
+
+    Parameters
+    ----------
+    spec : Spec
+        The family's spaces.
+    hidden : tuple of int
+        Units of each hidden layer.
+    members : int
+        M. With ``weights`` given, any number of networks of this shape predicts (one for each task and copy, say).
+    activation : str
+        "silu", "tanh" or "relu". A gradient through imagined steps, or through an inner step, wants a smooth one.
+    """
+
+    input_moments: Tensor
+    target_moments: Tensor
+    noted: Tensor
+
+    def __init__(
+        self, spec: Spec, hidden: tuple[int, ...] = (64, 64), members: int = 5, activation: str = "silu"
+    ) -> None:
+        super().__init__()
+        self.spec, self.members = spec, members
+        inputs, targets = spec.observation_size + spec.action_size, spec.observation_size + 1
+        self.net = BatchedMLP((inputs, *hidden, targets + spec.terminates), members, activation)
+        self.register_buffer("input_moments", torch.stack((torch.zeros(inputs), torch.ones(inputs))))  # mean, variance
+        self.register_buffer("target_moments", torch.stack((torch.zeros(targets), torch.ones(targets))))
+        self.register_buffer("noted", torch.zeros(()))
+
+    def weights(self) -> Weights:
+        """The members' own weights by name, each (M, ...)."""
+        return self.net.weights()
+
+    @torch.no_grad()
+    def note(self, rows: dict[str, Tensor], mask: Tensor) -> None:
+        """Take more transitions into the means and variances: exactly those of all that were ever noted.
+
+        rows: ``observation`` (..., O), ``action``, ``reward`` (...), ``after`` (..., O); mask (...) says which count.
+        """
+        count = mask.sum()
+        share = count / (self.noted + count).clamp_min(1)
+        for name, x in (("input_moments", self._inputs(rows)), ("target_moments", self._targets(rows))):
+            weight = mask.to(x.dtype).unsqueeze(-1)
+            mean = (x * weight).flatten(0, -2).sum(0) / count.clamp_min(1)
+            variance = ((x - mean).square() * weight).flatten(0, -2).sum(0) / count.clamp_min(1)
+            old_mean, old_variance = getattr(self, name)
+            spread = share * (1 - share) * (mean - old_mean).square()  # between the old rows' mean and the new ones'
+            new = (old_mean.lerp(mean, share), old_variance.lerp(variance, share) + spread)
+            getattr(self, name).copy_(torch.stack(new))
+        self.noted += count
+
+    def predict(self, observation: Tensor, action: Tensor, weights: Weights | None = None) -> Imagined:
+        """One imagined step; row b by member b, or by row b of ``weights``.
+
+        observation (B, N, O), action (B, N) int64 or (B, N, A) -> ``Imagined``, (B, N, ...).
+        """
+        out = self.outputs({"observation": observation, "action": action}, weights)
+        size = self.spec.observation_size + 1
+        mean, std = _mean_and_std(self.target_moments)
+        change = mean + std * out[..., :size].clamp(-_WIDEST, _WIDEST)
+        live = torch.sigmoid(-out[..., -1]) if self.spec.terminates else torch.ones_like(out[..., 0])
+        return Imagined(observation + change[..., :-1], change[..., -1], live)
+
+    def outputs(self, rows: dict[str, Tensor], weights: Weights | None = None) -> Tensor:
+        """What the networks say in normalised units, (B, N, O + 1), and with them the logit of a termination."""
+        mean, std = _mean_and_std(self.input_moments)
+        return self.net((self._inputs(rows) - mean) / std, weights)
+
+    def errors(self, rows: dict[str, Tensor], weights: Weights | None = None) -> Tensor:
+        """Error of each row, (B, N): the mean over the O + 1 targets of the squared error in normalised units, and,
+        where episodes terminate, the cross-entropy of the termination (nats) over O + 1.
+
+        rows as in ``note``, (B, N, ...), with ``terminated`` (B, N) beside.
+        """
+        out = self.outputs(rows, weights)
+        mean, std = _mean_and_std(self.target_moments)
+        target = (self._targets(rows) - mean) / std
+        size = target.shape[-1]
+        error = (out[..., :size] - target).square().mean(-1)
+        if self.spec.terminates:
+            ended = rows["terminated"].to(out.dtype)
+            error = error + binary_cross_entropy_with_logits(out[..., -1], ended, reduction="none") / size
+        return error
+
+    def loss(self, rows: dict[str, Tensor], mask: Tensor, weights: Weights | None = None) -> Tensor:
+        """Mean error of each network over the rows that count, (B,); 0 where none does. mask (B, N)."""
+        error = self.errors(rows, weights)
+        if mask.shape != error.shape:
+            raise ValueError(f"dynamics: mask is {tuple(mask.shape)}; give one number per row, {tuple(error.shape)}")
+        weight = mask.to(error.dtype)
+        return (error * weight).sum(1) / weight.sum(1).clamp_min(1)
+
+    def _inputs(self, rows: dict[str, Tensor]) -> Tensor:
+        """(s, a) as one vector, (..., O + A)."""
+        action = rows["action"]
+        if self.spec.discrete:
+            action = one_hot(action.clamp_min(0), self.spec.action_size)
+        return torch.cat((rows["observation"], action.to(rows["observation"].dtype)), -1)
+
+    def _targets(self, rows: dict[str, Tensor]) -> Tensor:
+        """(s' - s, r) as one vector, (..., O + 1)."""
+        return torch.cat((rows["after"] - rows["observation"], rows["reward"].unsqueeze(-1)), -1)
+
+
+def _mean_and_std(moments: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation; 1 for a feature that never varied, which tells nothing."""
+    mean, variance = moments
+    return mean, torch.where(variance > 1e-10, variance, torch.ones_like(variance)).sqrt()
