@@ -30,6 +30,7 @@ TINY: dict[str, Any] = {
 # Where a family needs another value than all others.
 TINY_OF: dict[str, dict[str, Any]] = {
     "cartpole": {"horizon": 20},  # no pole falls within six steps, so every agent would be perfect
+    "chain": {"shortest": 2, "longest": 4},  # within six steps, with two more for longer ones
     "key_to_door": {"size": 3},  # at 9 x 9 chance finds no door within 30 steps, and nothing would terminate
 }
 N, COPIES = 5, 2  # T and E
