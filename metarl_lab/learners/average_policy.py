@@ -109,10 +109,11 @@ class AveragePolicy(MetaLearner):
         """r - c_KL log(pi_i / pi_0) - c_Ent log pi_i of every live step, 0 elsewhere: (T, E, K, H)."""
         seen, action = episodes.observation.flatten(1, 3), episodes.action.flatten(1, 3)  # (T, M, ...)
         task, shared = self.how.policy(memory.parameters, seen), self.network(seen)
-        logs = (d.log_prob(action).view_as(episodes.reward) for d in (task, shared))
-        return episodes.mask * regularised_reward(
-            episodes.reward, *logs, self.config.kl_weight, self.config.entropy_weight
+        log_task, log_shared = (d.log_prob(action).view_as(episodes.reward) for d in (task, shared))
+        paid = regularised_reward(
+            episodes.reward, log_task, log_shared, self.config.kl_weight, self.config.entropy_weight
         )
+        return episodes.mask * paid
 
     def distil(self, memory: Adapted, episodes: Episodes) -> tuple[float, float]:
         """Move the shared policy towards the task policies, in the states that they visit; both KLs, before the first

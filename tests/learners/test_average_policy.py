@@ -128,12 +128,14 @@ def test_distillation_settles_on_the_average_of_the_policies_weighted_by_their_v
     assert last == pytest.approx(kl.item(), abs=1e-6) and first > last
 
 
-def test_distillation_reads_no_finished_step() -> None:
+def test_no_finished_step_is_paid_for_or_distilled() -> None:
     made, again = learner(), learner()
     episodes = episodes_of([TRAJECTORIES] * 2)
     memory, mask = memory_of(np.stack([THETA, -THETA])), episodes.mask.clone()
     mask[:, :, :, 1] = False
     spoiled = torch.where(mask.unsqueeze(-1), episodes.observation, 9.0)
+    paid = made.regularised(memory, episodes._replace(mask=mask))
+    assert (paid[mask] != 0).all() and (paid[~mask] == 0).all()
     assert made.distil(memory, episodes._replace(mask=mask)) == again.distil(
         memory, episodes._replace(mask=mask, observation=spoiled)
     )
