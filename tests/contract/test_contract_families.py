@@ -17,6 +17,8 @@ from metarl_lab.tasks.base import TaskFamily
 from metarl_lab.types import SPLITS
 
 pytestmark = pytest.mark.parametrize("name", FAMILIES)
+# No closed form; an own test holds the classical controller that knows the task against a dynamic programme.
+WITHOUT_ORACLE = {"pendulum"}
 
 
 def first_step(made: TaskFamily, shift: int | None = None) -> tuple:
@@ -126,7 +128,10 @@ def test_the_oracle_beats_random_and_earns_what_it_claims(name: str) -> None:
     settings = {"n_tasks": 400, "split": "test", "seed": 2}
     random = ml.evaluate(ml.make_reference("random", made), made, **settings).per_task[:, 0]  # type: ignore[arg-type]
     exact = made.oracle(made.sample_tasks(400, "test", seeded_generator("cpu", 2, 0)))
-    assert exact is not None, "a family without an oracle: say so here, with the reason"
+    if name in WITHOUT_ORACLE:
+        assert exact is None, f"{name} has an oracle now: take it off the list"
+        return
+    assert exact is not None, "a family without an oracle: say so in WITHOUT_ORACLE, with the reason"
     assert exact.shape == (400,)
     claimed = exact.double().numpy()
     gap = claimed - random
