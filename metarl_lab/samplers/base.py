@@ -67,3 +67,17 @@ def rebuild(like: Tasks, tensors: list[Tensor]) -> Tasks:
     """Inverse of ``leaves``: a batch of tasks shaped as ``like``, made of these tensors."""
     left = iter(tensors)
     return map_tensors(lambda _: next(left), like)
+
+
+def draw(probabilities: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """``count`` different indices, one after another in proportion to (N,) probabilities of those left, (count,)."""
+    if count == 0:
+        return torch.zeros(0, dtype=torch.int64, device=probabilities.device)
+    # a probability that underflowed to 0 may still be needed, once all others are drawn
+    return torch.multinomial(probabilities.double().clamp_min(1e-300), count, generator=generator)
+
+
+def check_scores(sampler: str, scores: Tensor) -> None:
+    """Raise ValueError unless scores are (T, B), with at least one batch."""
+    if scores.ndim != 2 or scores.shape[1] < 1:
+        raise ValueError(f"{sampler}: scores must be (T, B), one row a task; given {tuple(scores.shape)}")

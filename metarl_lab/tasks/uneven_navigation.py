@@ -38,12 +38,12 @@ class UnevenNavigation(TaskFamily):
     between 0 and H. The goal is not observed. Goals are uniform in a disc whose radius is such that ``impossible`` of
     them are out of reach. Three rings, known in advance only to who looks at ``kind``:
 
-    - *easy*, |goal| < glow: the start lies in the glow, and staying there already pays;
-    - *hard*, up to H max_step + glow: dark at the start, must be found, and the further away the less often chance
-      finds it;
+    - *easy*, |goal| < glow / 2: staying at the start already pays more than half of what a step can pay;
+    - *hard*, up to H max_step + glow: pays little or nothing at the start, and the further away, the less often chance
+      finds its glow;
     - *impossible*, beyond: no path earns anything, and nothing can be learned.
 
-    With the defaults uniform sampling gives easy, hard and impossible goals in the proportion 4 : 21 : 75. The "ood"
+    With the defaults uniform sampling gives easy, hard and impossible goals in the proportion 1 : 24 : 75. The "ood"
     split has goals that are uniform in radius, not in area, and all within reach: easy ones are common there, and none
     is impossible.
     """
@@ -90,7 +90,7 @@ class UnevenNavigation(TaskFamily):
     def kind(self, tasks: UnevenTasks) -> Tensor:
         """0 easy, 1 hard, 2 impossible, (T,) int64: an index into ``KINDS``."""
         r = torch.linalg.vector_norm(tasks.goal, dim=1)
-        return (r >= self.glow).long() + (r >= self.reach).long()
+        return (r >= self.glow / 2).long() + (r >= self.reach).long()
 
     def reset(self, tasks: UnevenTasks, noise: Tensor) -> UnevenState:
         return UnevenState(torch.zeros(*noise.shape[:2], 2, device=noise.device))
