@@ -81,6 +81,37 @@ def test_resume_goes_on(trained: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert pd.read_csv(out / "metrics.csv")["iteration"].tolist() == [1, 2, 3, 4]
 
 
+def test_a_samplers_options_are_read_kept_and_made_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, sampler = (
+        tmp_path / "run",
+        "--sampler predicted_gain --sampler.explore 0.5 --sampler.start 12 --sampler.pool 20",
+    )
+    assert run(f"train rl2 --family bernoulli_bandit --iterations 3 --seed 4 --out {out} {SMALL} {sampler}") == 0
+    config = json.loads((out / "config.json").read_text())
+    assert config["sampler"]["name"] == "predicted_gain" and config["sampler"]["config"]["explore"] == 0.5
+    assert run(f"resume {out} --iterations 5 --no-progress") == 0
+    family = ml.make_family("bernoulli_bandit", arms=3, horizon=4)
+    learner = ml.make_learner("rl2", family, seed=4, hidden=8, meta_batch=12)
+    chosen = ml.make_sampler("predicted_gain", explore=0.5, start=12, pool=20)
+    ml.train(learner, family, 5, seed=4, sampler=chosen, device="cpu", progress=False)
+    stored, _, _ = ml.load(out)
+    assert all((a == b).all() for a, b in zip(learner.state_dict().values(), stored.state_dict().values(), strict=True))
+    with pytest.raises(SystemExit):
+        run("train rl2 --family bernoulli_bandit --sampler predicted_gain --help")
+    text = capsys.readouterr().out
+    assert all(f"--sampler.{f.name.replace('_', '-')}" in text for f in dataclasses.fields(chosen.config))
+
+
+def test_a_run_of_the_time_when_samplers_had_no_options_resumes(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert run(f"train rl2 --family bernoulli_bandit --iterations 2 --out {out} {SMALL}") == 0
+    file = out / "config.json"
+    config = json.loads(file.read_text())
+    assert config["sampler"] == {"name": "uniform", "config": {}}
+    file.write_text(json.dumps(config | {"sampler": "uniform"}))
+    assert run(f"resume {out} --iterations 3 --no-progress") == 0
+
+
 @pytest.mark.parametrize("learner", sorted(entries("learners")))
 @pytest.mark.parametrize("family", sorted(entries("tasks")))
 def test_help_explains_every_field(learner: str, family: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -126,6 +157,9 @@ MISTAKES = {
     "train rl2 --family bernoulli_bandit --iterations 0": "iterations=0 is not allowed",
     "train rl2 --family bernoulli_bandit --iterations 3 --learner.hiden 5": "--learner.hidden",
     "train rl2 --family bernoulli_bandit --iterations 3 --family.arms 0": "arms=0",
+    "train rl2 --family bernoulli_bandit --iterations 3 --sampler nobody": "choose one of level_replay",
+    "train rl2 --family bernoulli_bandit --iterations 3 --sampler.explore 1": "--sampler.explore",
+    "train rl2 --family bernoulli_bandit --iterations 3 --sampler level_replay --sampler.replay 2": "replay=2.0",
     "train rl2 --family bernoulli_bandit --iterations 3 --learner.hidden 0": "hidden=0",
     "train rl2 --family bernoulli_bandit --iterations 3 --out TRAINED": "metarl resume TRAINED",
     "resume": "resume needs a run's folder",

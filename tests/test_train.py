@@ -230,7 +230,7 @@ def test_a_large_state_is_remembered_less_often_and_still_undone(
         ({"seed": -1}, "seed=-1"),
         ({"checkpoint_every": 0}, "checkpoint_every=0"),
         ({"keep": 0}, "keep=0"),
-        ({"sampler": "nobody"}, "choose one of uniform"),
+        ({"sampler": "nobody"}, "choose one of level_replay"),
         ({"device": "abacus"}, "device='abacus'"),
         ({"tensorboard": True, "out": None}, "give out="),
     ],
