@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
 
 from metarl_lab.nets.batched_mlp import BatchedMLP, Weights
+from metarl_lab.ops.mpc import Model
 from metarl_lab.types import Spec
 
 _WIDEST = 10.0  # standard deviations: an imagined path leaves what was ever seen, but stays finite
@@ -40,6 +41,8 @@ class DynamicsEnsemble(nn.Module):
         M. With ``weights`` given, any number of networks of this shape predicts (one for each task and copy, say).
     activation : str
         "silu", "tanh" or "relu". A gradient through imagined steps, or through an inner step, wants a smooth one.
+    context : int
+        Features of what else is known, of the task say: rows then hold ``context`` (..., context), taken as it is.
     """
 
     input_moments: Tensor
@@ -47,12 +50,17 @@ class DynamicsEnsemble(nn.Module):
     noted: Tensor
 
     def __init__(
-        self, spec: Spec, hidden: tuple[int, ...] = (64, 64), members: int = 5, activation: str = "silu"
+        self,
+        spec: Spec,
+        hidden: tuple[int, ...] = (64, 64),
+        members: int = 5,
+        activation: str = "silu",
+        context: int = 0,
     ) -> None:
         super().__init__()
         self.spec, self.members = spec, members
         inputs, targets = spec.observation_size + spec.action_size, spec.observation_size + 1
-        self.net = BatchedMLP((inputs, *hidden, targets + spec.terminates), members, activation)
+        self.net = BatchedMLP((inputs + context, *hidden, targets + spec.terminates), members, activation)
         self.register_buffer("input_moments", torch.stack((torch.zeros(inputs), torch.ones(inputs))))  # mean, variance
         self.register_buffer("target_moments", torch.stack((torch.zeros(targets), torch.ones(targets))))
         self.register_buffer("noted", torch.zeros(()))
@@ -79,22 +87,44 @@ class DynamicsEnsemble(nn.Module):
             getattr(self, name).copy_(torch.stack(new))
         self.noted += count
 
-    def predict(self, observation: Tensor, action: Tensor, weights: Weights | None = None) -> Imagined:
+    def predict(
+        self, observation: Tensor, action: Tensor, weights: Weights | None = None, context: Tensor | None = None
+    ) -> Imagined:
         """One imagined step; row b by member b, or by row b of ``weights``.
 
-        observation (B, N, O), action (B, N) int64 or (B, N, A) -> ``Imagined``, (B, N, ...).
+        observation (B, N, O), action (B, N) int64 or (B, N, A), context (B, N, C) -> ``Imagined``, (B, N, ...).
         """
-        out = self.outputs({"observation": observation, "action": action}, weights)
+        rows = {"observation": observation, "action": action}
+        out = self.outputs(rows if context is None else rows | {"context": context}, weights)
         size = self.spec.observation_size + 1
         mean, std = _mean_and_std(self.target_moments)
         change = mean + std * out[..., :size].clamp(-_WIDEST, _WIDEST)
         live = torch.sigmoid(-out[..., -1]) if self.spec.terminates else torch.ones_like(out[..., 0])
         return Imagined(observation + change[..., :-1], change[..., -1], live)
 
+    def imagine(self, weights: Weights | None = None, context: Tensor | None = None) -> Model:
+        """A model to plan with (``ops.mpc``): its state is (observation (B, N, O), live (B, N)), a step pays live r.
+
+        context (B, 1, C) stays what it is on the way.
+        """
+
+        def model(now: tuple[Tensor, Tensor], action: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
+            told = None if context is None else context.expand(-1, action.shape[1], -1)
+            step = self.predict(now[0], action, weights, told)
+            return (step.observation, now[1] * step.live), now[1] * step.reward
+
+        return model
+
     def outputs(self, rows: dict[str, Tensor], weights: Weights | None = None) -> Tensor:
         """What the networks say in normalised units, (B, N, O + 1), and with them the logit of a termination."""
         mean, std = _mean_and_std(self.input_moments)
-        return self.net((self._inputs(rows) - mean) / std, weights)
+        x = (self._inputs(rows) - mean) / std
+        return self.net(torch.cat((x, rows["context"]), -1) if "context" in rows else x, weights)
+
+    def normalised(self, rows: dict[str, Tensor]) -> Tensor:
+        """Whole transitions (s, a, s' - s, r) in normalised units, (..., 2 O + A + 1): what a memory of them reads."""
+        parts = ((self._inputs(rows), self.input_moments), (self._targets(rows), self.target_moments))
+        return torch.cat([(x - mean) / std for x, (mean, std) in ((x, _mean_and_std(m)) for x, m in parts)], -1)
 
     def errors(self, rows: dict[str, Tensor], weights: Weights | None = None) -> Tensor:
         """Error of each row, (B, N): the mean over the O + 1 targets of the squared error in normalised units, and,

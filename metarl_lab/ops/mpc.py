@@ -73,7 +73,7 @@ def random_shooting(
     shift (B, 1, D), uniform, D = ``plan_noise``.
     """
     proposal = first_proposal(spec, shift)
-    action = _uniform(spec, _rounds(spec, shift, 0, candidates))
+    action = uniform_actions(spec, _rounds(spec, shift, 0, candidates))
     value, best = imagined_return(model, state, action, discount).max(1)
     return Plan(_pick(action, best.unsqueeze(1)).squeeze(1), value, proposal)
 
@@ -143,7 +143,7 @@ def fit(spec: Spec, elites: Tensor) -> Proposal:
 
 
 def follow(spec: Spec, plan: Plan, widen: float = 0.5) -> Proposal:
-    """Where to start planning at the next step: the plan one step on, widened again.
+    """Where to start planning at the next step: the plan one step on, widened again (a "warm start").
 
     The mean of a box is the plan itself, its last action once more, with ``widen`` of half the box as std; of
     probabilities a share ``widen`` is spread over all actions.
@@ -163,8 +163,8 @@ def _rounds(spec: Spec, shift: Tensor, i: int, n: int) -> Tensor:
     return points if spec.discrete else points.unflatten(-1, (-1, spec.action_size))
 
 
-def _uniform(spec: Spec, u: Tensor) -> Tensor:
-    """Actions uniform on the box, or over the indices."""
+def uniform_actions(spec: Spec, u: Tensor) -> Tensor:
+    """Actions uniform on the box, u (..., A), or over the indices, u (...)."""
     if spec.discrete:
         return (u * spec.action_size).long().clamp_max(spec.action_size - 1)
     centre, half = (x.to(u.device) for x in action_box(spec))

@@ -1,0 +1,72 @@
+"""Windows of an episode: the last M transitions before a step, as they come in, and as they are cut out afterwards."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from metarl_lab.ops.transitions import Rows, take
+from metarl_lab.types import Seen, Spec
+
+
+class Recent(NamedTuple):
+    """The last M transitions of each copy in its episode, oldest first."""
+
+    observation: Tensor  # (T, E, M, O)
+    action: Tensor  # (T, E, M) int64 or (T, E, M, A)
+    reward: Tensor  # (T, E, M)
+    after: Tensor  # (T, E, M, O)
+    valid: Tensor  # (T, E, M) bool, there is such a transition
+
+    def rows(self) -> Rows:
+        """As B = T E problems, (B, M, ...). None of them ended its episode: the next observation was seen."""
+        named = {name: x.flatten(0, 1) for name, x in self._asdict().items()}
+        return named | {"terminated": torch.zeros_like(named["valid"])}
+
+
+def nothing_recent(spec: Spec, n_tasks: int, copies: int, size: int, device: torch.device) -> Recent:
+    """A window of M = ``size`` transitions, none of which there is."""
+    reward = torch.zeros(n_tasks, copies, size, device=device)
+    observation = torch.zeros(*reward.shape, spec.observation_size, device=device)
+    action = reward.long() if spec.discrete else torch.zeros(*reward.shape, spec.action_size, device=device)
+    return Recent(observation, action, reward, observation, reward.bool())
+
+
+def push(recent: Recent, last: Tensor, seen: Seen) -> Recent:
+    """Take in the transition from the last observation (T, E, O) to the one seen; the oldest one leaves.
+
+    What leads from an episode's end to the start of the next is no transition: there the window is emptied.
+    """
+    newest = (last, seen.action, seen.reward, seen.observation, ~seen.start)
+    moved = [torch.cat((old[:, :, 1:], new.unsqueeze(2)), 2) for old, new in zip(recent, newest, strict=True)]
+    observation, action, reward, after, valid = moved
+    return Recent(observation, action, reward, after, valid & ~seen.start.unsqueeze(-1))
+
+
+class Windows(NamedTuple):
+    """Of each task the transitions before some step of one of its episodes, and those from that step on."""
+
+    past: Rows  # (T, M, ...), oldest first
+    known: Tensor  # (T, M) bool: it lies within the episode, and was live
+    future: Rows  # (T, F, ...)
+    live: Tensor  # (T, F) bool
+
+
+def windows(rows: Rows, horizon: int, past: int, future: int, generator: torch.Generator) -> Windows:
+    """Cut each task's episodes before a step t: past t - M .. t - 1 where the episode has them, future t .. t + F - 1.
+
+    rows (T, N H, ...): N episodes of H steps laid end to end, as ``transition_rows`` has them. Each episode and each t
+    from 0 to H - F is equally likely, so windows are as full, or as empty, as they are while acting. F is cut to H.
+    """
+    n, width = rows["mask"].shape
+    if width % horizon:
+        raise ValueError(f"windows: {width} transitions are no whole number of episodes of {horizon} steps")
+    future, device = min(future, horizon), generator.device
+    first = horizon * torch.randint(width // horizon, (n, 1), generator=generator, device=device)
+    t = torch.randint(horizon - future + 1, (n, 1), generator=generator, device=device)
+    before = t - past + torch.arange(past, device=device)  # (T, M), below 0 where the episode had not begun
+    earlier = take(rows, first + before.clamp_min(0))
+    later = take(rows, first + t + torch.arange(future, device=device))
+    return Windows(earlier, earlier["mask"] & (before >= 0), later, later["mask"])
