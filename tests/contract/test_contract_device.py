@@ -17,8 +17,7 @@ DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("family_name", entries("tasks"))
-@pytest.mark.parametrize("name", entries("learners"))
+@pytest.mark.parametrize(("name", "family_name"), [p.values[1:] for p in cases.LEARNERS])
 def test_update_and_evaluate_stay_on_the_device(name: str, family_name: str, device: str) -> None:
     family = cases.family(family_name)
     learner = cases.learner(name, family).to(device)

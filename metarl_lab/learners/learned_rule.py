@@ -1,0 +1,194 @@
+"""A learned update rule: what is meta-learned is not where an agent starts, but how it learns."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from metarl_lab.learners.base import MetaLearner
+from metarl_lab.nets.update_rule import Targets, UpdateRule
+from metarl_lab.ops.descent import descend
+from metarl_lab.ops.distributions import Categorical
+from metarl_lab.ops.linear_agents import (
+    AgentBatch,
+    LinearAgents,
+    Outputs,
+    agent_batch,
+    agent_step,
+    live_mean,
+    minus_mean_of_copies,
+    outputs,
+)
+from metarl_lab.ops.returns import discounted_returns
+from metarl_lab.rollout import begin, collect
+from metarl_lab.tasks.base import TaskFamily, Tasks, check_positive
+from metarl_lab.types import Episodes, Metrics, Seen, Spec, map_tensors
+
+
+@dataclass(frozen=True)
+class LearnedRuleConfig:
+    """What can be chosen. The defaults train on small tabular families on a CPU; published values in brackets."""
+
+    hidden: int = 32
+    """GRU units of the rule [an LSTM of 256]."""
+    categories: int = 8
+    """m, the size of an agent's prediction of a state [30]."""
+    embedding: int = 16
+    """Units of the hidden layer that embeds a prediction [16]."""
+    meta_batch: int = 32
+    """Tasks per iteration, one agent each."""
+    episodes: int = 8
+    """Episodes of each task per batch, 2 or more; an agent takes one step per batch."""
+    inner_steps: int = 20
+    """Steps of an agent's life in meta-training, each on a batch of its own."""
+    window: int = 5
+    """Agent steps that a meta-gradient looks through; a meta-step follows each window of a life [5 or 20]."""
+    agent_step: float = 1.0
+    """Step size of an agent's policy, per mean over episodes of the sum over steps; the rule learns a scale too."""
+    prediction_step: float = 1.0
+    """Step size of an agent's predictions, idem."""
+    discount: float = 1.0
+    """Discount per step of the outer objective; the rule itself has none."""
+    learning_rate: float = 3e-3
+    """Adam's step size for the rule."""
+    policy_entropy: float = 0.02
+    """Weight of the agents' policy entropy in the outer objective, per nat [0.05]."""
+    prediction_entropy: float = 1e-3
+    """Weight of the entropy of the agents' predictions, per nat [0.001]."""
+    pi_hat_penalty: float = 1e-3
+    """Weight of the mean square of pi_hat [0.001]."""
+    y_hat_penalty: float = 1e-3
+    """Weight of the mean squared length of y_hat [0.001]."""
+    max_grad_norm: float = 1.0
+    """Meta-gradients longer than this are scaled down to it."""
+
+
+class RuleTargets(NamedTuple):
+    """What a rule makes of a batch, step by step, beside what it read: (T, N, H), and (T, N, H, m) for y, y_hat."""
+
+    pi: Tensor
+    y: Tensor
+    y_next: Tensor
+    pi_hat: Tensor
+    y_hat: Tensor
+
+
+class LearnedRule(MetaLearner):
+    """theta_{k+1} = U_eta(theta_k, batch_k);  eta <- argmax sum_k J(theta_k) (Oh et al. 2020, LPG).
+
+    U_eta is ``nets.update_rule.UpdateRule``: it says pi_hat and y_hat for every step of a batch, and ``agent_step``
+    moves the agent towards them. Agents start from zero (every action equally likely) in every trial. Memory: the
+    agents' own parameters; the meta-parameters are the rule's alone, and know nothing of states and actions: ``on``
+    takes the same rule to another family, and its weights load into a learner of any family with discrete actions.
+    """
+
+    name: ClassVar[str] = "learned_rule"
+    source: ClassVar[str] = "Oh et al. 2020, arXiv 2007.08794 (LPG)"
+    Config = LearnedRuleConfig
+    shares_memory = True
+
+    def __init__(self, spec: Spec, config: LearnedRuleConfig) -> None:
+        super().__init__(spec, config)
+        _check_spec(spec)
+        sizes = ("hidden", "categories", "embedding", "meta_batch", "inner_steps", "window", "learning_rate")
+        check_positive("learned_rule", **{key: getattr(config, key) for key in sizes})
+        if config.episodes < 2:
+            raise ValueError(f"learned_rule: episodes={config.episodes} leaves no baseline; give 2 or more")
+        self.rule = UpdateRule(config.categories, config.hidden, config.embedding)
+        self.optimizer = torch.optim.Adam(self.parameters(), lr=config.learning_rate)
+
+    def on(self, family: TaskFamily) -> LearnedRule:
+        """The same rule for another family's spaces: parameters and optimiser are shared, not copied."""
+        _check_spec(family.spec)
+        other = copy.copy(self)
+        other.spec = family.spec
+        return other
+
+    def begin(self, n_tasks: int, copies: int) -> LinearAgents:
+        weight, spec = next(self.parameters()), self.spec
+        shapes = (spec.action_size, self.config.categories)
+        return LinearAgents(*(weight.new_zeros(n_tasks, spec.observation_size, size) for size in shapes))
+
+    def act(self, memory: LinearAgents, seen: Seen, noise: Tensor) -> tuple[Tensor, LinearAgents]:
+        return Categorical(seen.observation.to(memory.policy.dtype) @ memory.policy).sample(noise), memory
+
+    @torch.no_grad()
+    def absorb(self, memory: LinearAgents, episodes: Episodes) -> LinearAgents:
+        """One step of every agent, as the rule says."""
+        batch = agent_batch(episodes, memory.policy.dtype)
+        return self.learn(memory, batch, outputs(memory, batch))[0]
+
+    def learn(self, agents: LinearAgents, batch: AgentBatch, said: Outputs) -> tuple[LinearAgents, Targets]:
+        """The agents after one step, and the targets that moved them; differentiable in the rule and the agents."""
+        sizes = (self.config.agent_step, self.config.prediction_step)
+        targets: Targets = self.rule(batch.reward, batch.terminated, batch.live, *_read(batch, said))
+        return agent_step(agents, batch, said, targets.pi_hat, targets.log_y_hat, *sizes), targets
+
+    @torch.no_grad()
+    def targets(self, episodes: Episodes, memory: LinearAgents) -> RuleTargets:
+        """What the rule says about each step of these episodes (T, E, K, H) to the agents that acted them; N = E K."""
+        batch = agent_batch(episodes, memory.policy.dtype)
+        read = _read(batch, outputs(memory, batch))
+        pi_hat, log_y_hat = self.rule(batch.reward, batch.terminated, batch.live, *read)
+        return RuleTargets(*read, pi_hat, log_y_hat.exp())
+
+    def update(self, family: TaskFamily, tasks: Tasks, generator: torch.Generator) -> Metrics:
+        """One life of an agent per task; a meta-step after each window, on how the agents act after each of its steps.
+
+        A batch serves twice: it shows how good the step before it was, and is what the next step learns from.
+        """
+        config = self.config
+        episodes, trial = collect(self, family, tasks, begin(self, family, tasks, config.episodes), generator)
+        acted, sums = [episodes], []
+        for first in range(0, config.inner_steps, config.window):
+            agents = map_tensors(lambda x: x.detach(), trial.memory)
+            batch = agent_batch(acted[-1], agents.policy.dtype)
+            said, terms = outputs(agents, batch), []
+            for _ in range(min(config.window, config.inner_steps - first)):
+                learned_from = batch.live
+                agents, targets = self.learn(agents, batch, said)
+                episodes, trial = collect(self, family, tasks, trial._replace(memory=agents), generator)
+                acted.append(episodes)
+                batch = agent_batch(episodes, agents.policy.dtype)
+                said = outputs(agents, batch)
+                gain, *entropies = self._judge(batch, said, family.training_reward(tasks, episodes))
+                squares = (targets.pi_hat.square(), targets.log_y_hat.exp().square().sum(-1))
+                terms.append(torch.stack((gain, *entropies, *(live_mean(x, learned_from) for x in squares))))
+            mean = torch.stack(terms).mean(0)  # (5,)
+            signs = (-1.0, -config.policy_entropy, -config.prediction_entropy)
+            loss = mean @ mean.new_tensor((*signs, config.pi_hat_penalty, config.y_hat_penalty))
+            descend(self.optimizer, loss, config.max_grad_norm)
+            sums.append(torch.cat((loss.unsqueeze(0), mean)).detach())
+        names = ("loss", "gain", "policy_entropy", "prediction_entropy", "pi_hat_square", "y_hat_square")
+        values = dict(zip(names, torch.stack(sums).mean(0).tolist(), strict=True))
+        scores = torch.stack([e.returns.mean((1, 2)) for e in acted], 1)  # (T, B)
+        steps = int(torch.stack([e.mask.sum() for e in acted]).sum())
+        before, after = scores.mean(0)[[0, -1]].tolist()
+        return Metrics({"return": after, "return_before": before, "env_steps": steps, **values}, scores)
+
+    def _judge(self, batch: AgentBatch, said: Outputs, reward: Tensor) -> list[Tensor]:
+        """Policy-gradient surrogate of agents on what they have just acted, and the entropies of their policies and
+        predictions: means over live steps. reward (T, E, K, H)."""
+        to_go = discounted_returns(reward.flatten(1, 2).to(batch.reward.dtype).movedim(-1, 0), self.config.discount)
+        advantage = minus_mean_of_copies(to_go.movedim(0, -1), batch.live)
+        # families pay in units of their own: one scale for all tasks, so that those already solved do not grow
+        advantage = advantage / advantage[batch.live].std().clamp_min(1e-3)
+        gain = said.log_pi.gather(-1, batch.action.unsqueeze(-1)).view_as(advantage) * advantage
+        entropies = [-(x.exp() * x).sum(-1).view_as(advantage) for x in (said.log_pi, said.log_y)]
+        return [live_mean(x, batch.live) for x in (gain, *entropies)]
+
+
+def _read(batch: AgentBatch, said: Outputs) -> tuple[Tensor, Tensor, Tensor]:
+    """What a rule reads of the agents: pi(a_t | s_t) (T, N, H), y(s_t) and y(s_{t+1}) (T, N, H, m)."""
+    pi = said.log_pi.gather(-1, batch.action.unsqueeze(-1)).view_as(batch.reward)
+    return pi.exp(), said.log_y.exp(), said.log_y_next.exp()
+
+
+def _check_spec(spec: Spec) -> None:
+    """Raise ValueError for actions that are not indices."""
+    if not spec.discrete:
+        raise ValueError("learned_rule reads the probability of an action; give a family with discrete actions")
