@@ -24,6 +24,8 @@ TINY: dict[str, Any] = {
     "context": 3, "units": 8,
     "latent": 3, "vae_updates": 2, "vae_batch": 4, "elbo_terms": 3, "kept": 3, "capacity": 8,
     "gradient_steps": 2, "batch": 8,
+    "candidates": 8, "plan_horizon": 2, "rounds": 2, "window": 3, "future": 2,
+    "imagined_updates": 2, "model_hidden": 8,
     "tolerance": 0.3,  # point_navigation: some copies arrive, some do not
     "decay_iterations": 5,  # a step size that moves is a thing that a resume can lose
 }  # fmt: skip
