@@ -159,5 +159,5 @@ class TwinDelayed(nn.Module):
 
     def follow(self, rate: float) -> None:
         """The targets move a share ``rate`` of the way to the trained weights."""
-        for late, own in zip(self.heads("target"), self.heads("held"), strict=True):
-            polyak(list(late.values()), list(own.values()), rate)
+        late, own = ([w for x in self.heads(which) for w in x.values()] for which in ("target", "held"))
+        polyak(late, own, rate)
