@@ -1,0 +1,217 @@
+"""Does choosing tasks help? MAML under five ways to choose them: data/results/task_selection.csv.
+
+    python tools/results/task_selection.py               # what is not there yet: about 20 minutes of one core
+    python tools/results/task_selection.py --seeds 10    # one seed
+
+One learner, one budget, ten seeds; only the sampler differs. Two families:
+
+- ``uneven_navigation``: three goals of four are out of reach, and their trials teach nothing. Measured on held-out
+  goals within reach (return under p(task) is a quarter of it), and, out of distribution, on goals of which many are
+  easy. The anchor "uniform, reachable only" trains on a prior without the impossible goals: what perfect knowledge of
+  what is impossible would be worth.
+- ``point_navigation`` with 20 steps: every goal is in reach and pays densely. No task is wasted, so that there is
+  little to gain by choosing and something to lose: training tasks are not those of the test.
+
+Before any of these runs the thresholds were set, from runs of 150 iterations with seeds 0 and 1, which are not in the
+table: a return after one inner step of 1.2 (reachable goals; staying put 0.5, oracle 2.9) and of -3.6 (staying put
+-7.6, oracle -0.5). Env steps to a threshold are those of the first evaluation, every ten iterations, that meets it.
+
+Calibration of the predictor, every 20 iterations: its prediction for held-out goals against the gain that 10 episodes
+before and after then realise (what it is trained to predict) and against the mean over 60 (``true``).
+
+The table is long: one row a family, sampler, seed, iteration and quantity. Rows there are kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+import metarl_lab as ml
+from metarl_lab.learners.base import MetaLearner
+from metarl_lab.rollout import seeded_generator
+from metarl_lab.samplers.base import TaskSampler
+from metarl_lab.samplers.predicted_gain import PredictedGain
+from metarl_lab.tasks.base import TaskFamily, Tasks
+from metarl_lab.types import map_tensors
+
+TABLE = Path(__file__).resolve().parents[2] / "data" / "results" / "task_selection.csv"
+SEEDS = tuple(range(10, 20))
+EVERY, EPISODES = 10, 10
+Z90 = 1.6448536  # half width of a normal 90% interval, in standard deviations
+ITERATIONS = {"uneven_navigation": 120, "point_navigation": 80}
+FAMILY: dict[str, dict[str, Any]] = {"uneven_navigation": {}, "point_navigation": {"horizon": 20}}
+LEARNER: dict[str, dict[str, Any]] = {
+    "uneven_navigation": {"meta_batch": 12, "episodes": EPISODES, "hidden": (32, 32)},
+    "point_navigation": {"meta_batch": 8, "episodes": EPISODES, "hidden": (32, 32)},
+}
+# label: the sampler, its options, the family's other options
+SAMPLERS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "uniform": ("uniform", {}, {}),
+    "level_replay": ("level_replay", {}, {}),
+    "predicted_gain": ("predicted_gain", {}, {}),
+    "predicted_gain, progress": ("predicted_gain", {"signal": "progress"}, {}),
+    "uniform, reachable only": ("uniform", {}, {"impossible": 0.0}),
+}
+
+
+def test_tasks(family: TaskFamily, split: str, n: int, kinds: tuple[int, ...]) -> Tasks:
+    """n held-out tasks, of these kinds where the family has kinds."""
+    tasks = family.sample_tasks(20 * n, split, seeded_generator("cpu", 23, 1))
+    if hasattr(family, "kind"):
+        tasks = map_tensors(lambda x: x[torch.isin(family.kind(tasks), torch.tensor(kinds))], tasks)
+    return map_tensors(lambda x: x[:n], tasks)
+
+
+def sets_of(family_name: str, family: TaskFamily) -> dict[str, Tasks]:
+    """What every agent is measured on, by name."""
+    if family_name == "point_navigation":
+        return {"test": test_tasks(family, "test", 200, ())}
+    return {
+        "test": test_tasks(family, "test", 200, (0, 1)),  # within reach
+        "easy": test_tasks(family, "ood", 100, (0,)),
+        "impossible": test_tasks(family, "test", 60, (2,)),
+    }
+
+
+class Watched(TaskSampler):
+    """A sampler, and a note of the tasks it drew."""
+
+    def __init__(self, sampler: TaskSampler) -> None:
+        super().__init__(sampler.config)
+        self.sampler, self.drawn = sampler, []
+
+    def sample(self, family: TaskFamily, n: int, generator: torch.Generator) -> Tasks:
+        self.drawn.append(self.sampler.sample(family, n, generator))
+        return self.drawn[-1]
+
+    def observe(self, tasks: Tasks, scores: Tensor) -> None:
+        self.sampler.observe(tasks, scores)
+
+    def state(self) -> dict[str, Tensor]:
+        return self.sampler.state()
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        self.sampler.load_state(state)
+
+
+def scores(learner: MetaLearner, family: TaskFamily, tasks: Tasks, seed: int, episodes: int = EPISODES) -> np.ndarray:
+    return ml.evaluate(learner, family, tasks=tasks, episodes=episodes, batches=2, seed=seed).per_task
+
+
+def calibration(
+    sampler: PredictedGain, learner: MetaLearner, family: TaskFamily, sets: dict[str, Tasks], seed: int
+) -> dict[str, float]:
+    """How well the predictor knows the gain on held-out tasks."""
+    found = {}
+    for name in sets.keys() & {"test", "impossible"}:
+        now = sampler.predict(sets[name])
+        gain, std = now.gain.double().numpy(), now.std.double().numpy()
+        once = np.diff(scores(learner, family, sets[name], 2000 + seed))[:, 0]
+        true = np.diff(scores(learner, family, sets[name], 3000 + seed, 60))[:, 0]
+        found |= {
+            f"{name}_coverage90": float((abs(once - gain) <= Z90 * std).mean()),
+            f"{name}_error": float(abs(true - gain).mean()),
+            f"{name}_spread": float(abs(true - true.mean()).mean()),  # the error of a constant that knows the mean
+            f"{name}_bias": float((gain - true).mean()),
+        }
+        if true.std() > 0:
+            found[f"{name}_correlation"] = float(np.corrcoef(gain, true)[0, 1])
+    return found
+
+
+def measured(family_name: str, label: str, seed: int) -> list[dict[str, Any]]:
+    """One run: train, and measure every ten iterations."""
+    name, options, other = SAMPLERS[label]
+    trained_on = ml.make_family(family_name, **FAMILY[family_name], **other)
+    family = ml.make_family(family_name, **FAMILY[family_name])
+    sets = sets_of(family_name, family)
+    learner = ml.make_learner("maml", family, seed=seed, **LEARNER[family_name])
+    sampler = Watched(ml.make_sampler(name, **options))
+    rows, env_steps, seconds = [], 0, 0.0
+    for iteration in range(0, ITERATIONS[family_name] + 1, EVERY):
+        if iteration:
+            start = time.process_time()
+            run = ml.train(learner, trained_on, EVERY, 1000 * seed + iteration, "cpu", sampler=sampler, progress=False)
+            env_steps, seconds = env_steps + run.env_steps, seconds + time.process_time() - start
+        found = {"cpu_seconds": seconds}
+        for which in sets.keys() - {"impossible"}:
+            both = scores(learner, family, sets[which], 1 + seed).mean(0)
+            found |= {f"{which}_before": both[0], f"{which}_after": both[1]}
+        if sampler.drawn:
+            goals = torch.cat([tasks.goal for tasks in sampler.drawn[-EVERY:]])
+            found["distance"] = goals.norm(dim=1).mean().item()
+            if hasattr(family, "kind"):
+                kind = family.kind(sampler.drawn[0]._replace(goal=goals))
+                found |= {
+                    f"share_{k}": (kind == i).float().mean().item()
+                    for i, k in enumerate(("easy", "hard", "impossible"))
+                }
+        if isinstance(sampler.sampler, PredictedGain) and iteration and iteration % 20 == 0:
+            found |= calibration(sampler.sampler, learner, family, sets, seed)
+        fixed = {"family": family_name, "sampler": label, "seed": seed, "iteration": iteration, "env_steps": env_steps}
+        rows += [{**fixed, "quantity": key, "value": round(float(x), 4)} for key, x in sorted(found.items())]
+    return rows
+
+
+def anchors(family_name: str) -> list[dict[str, Any]]:
+    """Random play, staying at the start, and the oracle, on the same tasks; seed -1."""
+    family = ml.make_family(family_name, **FAMILY[family_name])
+    rows = []
+    for which, tasks in sets_of(family_name, family).items():
+        random = ml.evaluate(ml.make_reference("random", family), family, tasks=tasks, episodes=40).mean[0]
+        state = family.reset(tasks, torch.zeros(len(tasks.goal), 1, 0))
+        _, reward, _ = family.step(tasks, state, torch.zeros(len(tasks.goal), 1, 2), torch.zeros(len(tasks.goal), 1, 0))
+        best = family.oracle(tasks)
+        assert best is not None
+        for label, value in (
+            ("random", random),
+            ("stay", reward.mean().item() * family.spec.horizon),
+            ("oracle", best.mean().item()),
+        ):
+            fixed = {"family": family_name, "sampler": label, "seed": -1, "iteration": 0, "env_steps": 0}
+            rows.append({**fixed, "quantity": f"{which}_after", "value": round(float(value), 4)})
+    return rows
+
+
+def store(rows: list[dict[str, Any]]) -> None:
+    """Add rows to the table, whole or not at all."""
+    table = pd.DataFrame(rows)
+    if TABLE.exists():
+        table = pd.concat([pd.read_csv(TABLE), table])
+    part = TABLE.with_suffix(".part")
+    table.sort_values(["family", "sampler", "seed", "iteration", "quantity"]).to_csv(part, index=False)
+    part.replace(TABLE)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="*", default=SEEDS)
+    parser.add_argument("--families", nargs="*", default=list(ITERATIONS))
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    done = set()
+    if TABLE.exists():
+        done = set(pd.read_csv(TABLE)[["family", "sampler", "seed"]].itertuples(index=False, name=None))
+    for family_name in chosen.families:
+        if (family_name, "oracle", -1) not in done:
+            store(anchors(family_name))
+    for family_name in chosen.families:
+        for label, (_, _, other) in SAMPLERS.items():
+            if other and family_name == "point_navigation":
+                continue  # it has nothing to leave out
+            for seed in chosen.seeds:
+                if (family_name, label, seed) not in done:
+                    store(measured(family_name, label, seed))
+                    print(family_name, label, seed, flush=True)
+
+
+if __name__ == "__main__":
+    main()
