@@ -73,8 +73,7 @@ def draw(probabilities: Tensor, count: int, generator: torch.Generator) -> Tenso
     """``count`` different indices, one after another in proportion to (N,) probabilities of those left, (count,)."""
     if count == 0:
         return torch.zeros(0, dtype=torch.int64, device=probabilities.device)
-    # a probability that underflowed to 0 may still be needed, once all others are drawn
-    return torch.multinomial(probabilities.double().clamp_min(1e-300), count, generator=generator)
+    return torch.multinomial(probabilities.double(), count, generator=generator)
 
 
 def check_scores(sampler: str, scores: Tensor) -> None:
