@@ -17,7 +17,7 @@ from metarl_lab.ops.inner_step import Adaptation, Adapted, Parameters, adapt, fr
 from metarl_lab.ops.meta_curvature import mean_kl
 from metarl_lab.ops.surrogates import naive
 from metarl_lab.rollout import begin, collect
-from metarl_lab.tasks.base import TaskFamily, Tasks, check_positive
+from metarl_lab.tasks.base import TaskFamily, Tasks, check_choice, check_positive
 from metarl_lab.types import Episodes, Metrics, Seen, Spec
 
 
@@ -35,6 +35,9 @@ class AveragePolicyConfig(AdaptConfig):
     test_kl: bool = False
     """Whether a trial outside of meta-training pays for KL and entropy too; if not, its inner steps are plain policy
     gradient from the shared policy."""
+    direction: str = "forward"
+    """Which KL distillation descends: "forward", KL(task || shared), whose minimum is the mean of the task policies
+    (Distral's), or "reverse", KL(shared || task), whose minimum is their normalised geometric mean."""
     distil_steps: int = 10
     """Gradient steps of the shared policy per iteration, all on the task policies' last batch."""
     learning_rate: float = 3e-3
@@ -63,6 +66,7 @@ class AveragePolicy(MetaLearner):
                 f"average_policy: kl_weight={config.kl_weight!r}, entropy_weight={config.entropy_weight!r} are not "
                 "allowed; give numbers of 0 or more"
             )
+        check_choice(self.name, "direction", config.direction, ("forward", "reverse"))
         super().__init__(spec, config)
         self.network = MLPPolicy(spec, config.hidden, config.activation, output_gain=config.output_gain)
         self.how = Adaptation(self.network.per_task, [], naive)
@@ -123,7 +127,9 @@ class AveragePolicy(MetaLearner):
             task = self.how.policy(memory.parameters, seen)
         found = []
         for _ in range(self.config.distil_steps):
-            loss = mean_kl(task, self.network(seen), mask).mean()
+            ends = (task, self.network(seen))
+            start, end = ends if self.config.direction == "forward" else ends[::-1]
+            loss = mean_kl(start, end, mask).mean()
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             self.optimizer.step()

@@ -1,14 +1,15 @@
 """PEARL: a posterior over the task, sampled once an episode; off-policy (Rakelly et al. 2019, arXiv 1903.08254).
 
 An encoder reads a set of transitions and says what it believes of the task, q(z | c). Given a z, each task is an
-ordinary MDP to soft actor-critic; acting on one z for a whole episode is posterior sampling. The critic's error, not
-the policy's, trains the encoder. What differs from the paper is listed in docs/learners.md.
+ordinary MDP to soft actor-critic; acting on one z for a whole episode is posterior sampling. The critic's error trains
+the encoder, or a contrast of sets of transitions alone does. What differs from the paper is listed in docs/learners.md.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -17,15 +18,16 @@ from torch import Tensor, nn
 from metarl_lab.learners.base import MetaLearner
 from metarl_lab.nets.set_encoder import Factors, SetEncoder, context_size, encode_transition
 from metarl_lab.nets.soft_actor_critic import SoftActorCritic
+from metarl_lab.ops.contrast import cosine_scores, info_nce
 from metarl_lab.ops.distributions import DiagonalGaussian
-from metarl_lab.ops.soft import soft_target, temperature_loss
-from metarl_lab.ops.transitions import Rows, any_live, first_episodes, take, transition_rows
+from metarl_lab.ops.soft import soft_target, target_entropy, temperature_loss
+from metarl_lab.ops.transitions import Rows, any_live, halves, known_transitions, take, transition_rows
 from metarl_lab.replay import Replay
 from metarl_lab.rollout import begin, collect
-from metarl_lab.tasks.base import TaskFamily, Tasks, check_positive
+from metarl_lab.tasks.base import TaskFamily, Tasks, check_choice, check_positive
 from metarl_lab.types import Episodes, Memory, Metrics, Seen, Spec
 
-_PARTS = ("loss", "critic_loss", "kl", "entropy", "temperature")
+_PARTS = ("loss", "critic_loss", "kl", "entropy", "temperature", "contrast")
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,10 @@ class PEARLConfig:
     """Transitions of each of them per update."""
     encoder_reads: str = "trial"
     """"trial": the first episodes of one trial, as when acting; "task": any transitions of the task's trials."""
+    encoder_learns: str = "critic"
+    """"critic": what lowers the critic's error; "contrast": to tell two sets of one task's trials from other tasks'."""
+    contrast_temperature: float = 0.2
+    """Of the contrast (InfoNCE): cosines of the z of two sets are divided by this."""
     latent: int = 5
     """Z, dimensions of the task variable."""
     hidden: tuple[int, ...] = (64, 64)
@@ -93,8 +99,10 @@ class PEARL(MetaLearner):
         super().__init__(spec, config)
         positive = ("meta_batch", "copies", "capacity", "gradient_steps", "batch_tasks", "batch", "latent")
         check_positive(self.name, **{key: getattr(config, key) for key in (*positive, "learning_rate", "reward_scale")})
-        if config.encoder_reads not in ("trial", "task"):
-            raise ValueError(f"pearl: encoder_reads={config.encoder_reads!r} is not known; choose 'trial' or 'task'")
+        check_choice(self.name, "encoder_reads", config.encoder_reads, ("trial", "task"))
+        check_choice(self.name, "encoder_learns", config.encoder_learns, ("critic", "contrast"))
+        if config.encoder_learns == "contrast" and config.copies % 2:
+            raise ValueError(f"pearl: a contrast needs two halves of a task's trials; copies={config.copies} is odd")
         self.action_noise = self.noise_size
         self.noise_size += config.latent
         self.encoder = SetEncoder(context_size(spec), config.hidden, config.latent)
@@ -104,8 +112,7 @@ class PEARL(MetaLearner):
             self.register_buffer("log_temperature", log_temperature)
         else:
             self.log_temperature = nn.Parameter(log_temperature)
-        share, size = config.target_entropy, spec.action_size
-        self.target_entropy = share * math.log(size) if spec.discrete else -(1 + share) * size
+        self.target_entropy = target_entropy(spec, config.target_entropy)
         self.optimizer = torch.optim.Adam(self.parameters(), lr=config.learning_rate)
         self.replay = Replay(config.capacity)
 
@@ -140,7 +147,7 @@ class PEARL(MetaLearner):
         episodes, _ = collect(self, family, tasks, trial, generator, c.episodes or self.spec.episodes)
         self.replay.add(transition_rows(episodes, family.training_reward(tasks, episodes)))
         parts = torch.stack([self._step(generator) for _ in range(c.gradient_steps)]).mean(0)
-        scores, values = episodes.returns.mean(1), dict(zip(_PARTS, parts.tolist(), strict=True))
+        scores, values = episodes.returns.mean(1), dict(zip(_PARTS, parts.tolist(), strict=False))
         return Metrics({"return": scores.mean().item(), "env_steps": episodes.env_steps, **values}, scores)
 
     def context_of(self, rows: Rows, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -148,28 +155,21 @@ class PEARL(MetaLearner):
 
         The reward in it is the true one, as when acting; never the one that training maximises.
         """
-        c, episodes = self.config, self.config.episodes or self.spec.episodes
-        if c.encoder_reads == "trial":
-            index, known = first_episodes(rows["mask"], c.copies, episodes, generator)
-        else:
-            size = max(episodes - 1, 1) * self.spec.horizon  # as many as are known before a trial's last episode
-            index = any_live(rows["mask"], size, generator)
-            some = torch.randint(1, size + 1, (len(index), 1), generator=generator, device=generator.device)
-            known = (torch.arange(size, device=index.device) < some).expand_as(index)
-        r, names = take(rows, index), ("observation", "action", "reward", "after", "followed")
-        return self._context(*(r[name] for name in names)), known
+        c, (k, h) = self.config, (self.config.episodes or self.spec.episodes, self.spec.horizon)
+        index, known = known_transitions(rows["mask"], c.encoder_reads, k, h, generator)
+        r = take(rows, index)
+        return self._context(*(r[k] for k in ("observation", "action", "reward", "after", "followed"))), known
 
     def losses(self, rows: Rows, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """What one update descends, and its parts (``_PARTS``), of tasks (T, M, ...)."""
         c, (n, _) = self.config, rows["mask"].shape
-
-        def noise(*size: int) -> Tensor:
-            return torch.rand(n, *size, generator=generator, device=generator.device)
-
-        posterior = self.encoder(*self.context_of(rows, generator))
-        zeros = torch.zeros_like(posterior.mean)
-        kl = posterior.kl(DiagonalGaussian(zeros, zeros)).mean()
-        z = posterior.sample(noise(c.latent)).unsqueeze(1).expand(-1, c.batch, -1)  # (T, B, Z)
+        noise = partial(torch.rand, n, generator=generator, device=generator.device)
+        sets = halves(rows) if c.encoder_learns == "contrast" else (rows,)
+        posterior, *other = [self.encoder(*self.context_of(x, generator)) for x in sets]
+        kl = posterior.kl(DiagonalGaussian(*torch.zeros_like(posterior.mean).expand(2, -1, -1))).mean()
+        z = posterior.sample(noise(c.latent))  # (T, Z)
+        told = [info_nce(cosine_scores(z, q.sample(noise(c.latent)), c.contrast_temperature)) for q in other]
+        z = (z.detach() if told else z).unsqueeze(1).expand(-1, c.batch, -1)  # (T, B, Z)
         r = take(rows, any_live(rows["mask"], c.batch, generator))
         temperature = self.log_temperature.detach().exp()
         with torch.no_grad():
@@ -180,10 +180,10 @@ class PEARL(MetaLearner):
         critic = (q - target).square().mean((1, 2)).sum()
         x = torch.cat((r["observation"], z.detach()), -1)
         gain, entropy = self.net.value(x, noise(c.batch, self.action_noise), temperature, "frozen")
-        loss = critic + c.kl_weight * kl - gain.mean()
+        loss = sum(told, critic + c.kl_weight * kl - gain.mean())
         if not c.temperature:
             loss = loss + temperature_loss(self.log_temperature, entropy, self.target_entropy)
-        return loss, torch.stack([x.detach() for x in (loss, critic, kl, entropy.mean(), temperature)])
+        return loss, torch.stack([x.detach() for x in (loss, critic, kl, entropy.mean(), temperature, *told)])
 
     def _step(self, generator: torch.Generator) -> Tensor:
         """One update of all networks."""

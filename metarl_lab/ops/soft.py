@@ -88,6 +88,11 @@ def soft_target(reward: Tensor, next_value: Tensor, terminated: Tensor, discount
     return reward + discount * next_value * ~terminated
 
 
+def target_entropy(spec: Spec, share: float) -> float:
+    """An adaptive temperature's aim, nats: this share of log A of discrete actions, -(1 + share) A of box actions."""
+    return share * math.log(spec.action_size) if spec.discrete else -(1 + share) * spec.action_size
+
+
 def temperature_loss(log_temperature: Tensor, entropy: Tensor, target: float) -> Tensor:
     """mean of temperature (entropy - target): its descent lowers the temperature while entropy exceeds the target.
 

@@ -58,3 +58,25 @@ def first_episodes(mask: Tensor, trials: int, episodes: int, generator: torch.Ge
     known = horizon * torch.randint(1, max(episodes, 2), (n, 1), generator=generator, device=device)
     index = trial * episodes * horizon + place
     return index, mask.gather(1, index) & (place < known)
+
+
+def known_transitions(
+    mask: Tensor, reads: str, episodes: int, horizon: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """A set of each task's transitions such as may be known before a trial's last episode: index and mask, (T, N).
+
+    mask (T, E K H) of any number of trials of K ``episodes`` of H steps. reads: "trial", the first episodes of one
+    trial (``first_episodes``); "task", any live transitions of all trials, from 1 to max(K - 1, 1) H of them.
+    """
+    if reads == "trial":
+        return first_episodes(mask, mask.shape[1] // (episodes * horizon), episodes, generator)
+    size = max(episodes - 1, 1) * horizon
+    index = any_live(mask, size, generator)
+    some = torch.randint(1, size + 1, (len(index), 1), generator=generator, device=generator.device)
+    return index, (torch.arange(size, device=index.device) < some).expand_as(index)
+
+
+def halves(rows: Rows) -> tuple[Rows, Rows]:
+    """The rows of each task's first E / 2 trials, and of the others: two sets of one task that share no trial."""
+    first, second = zip(*(x.chunk(2, 1) for x in rows.values()), strict=True)
+    return dict(zip(rows, first, strict=True)), dict(zip(rows, second, strict=True))

@@ -123,3 +123,9 @@ def check_positive(family: str, **values: int | float) -> None:
     for key, value in values.items():
         if not value > 0:
             raise ValueError(f"{family}: {key}={value!r} is not allowed; give a number above 0")
+
+
+def check_choice(family: str, key: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Raise ValueError for a field of ``family`` that is none of the ``allowed`` words."""
+    if value not in allowed:
+        raise ValueError(f"{family}: {key}={value!r} is not known; choose one of {', '.join(map(repr, allowed))}")

@@ -110,8 +110,9 @@ def test_at_distrals_fixed_point_a_step_moves_nothing_on_any_data() -> None:
     torch.testing.assert_close(reward, v.view(2, 1, 1, 1).expand_as(reward))
 
 
-def test_distillation_settles_on_the_average_of_the_policies_weighted_by_their_visits() -> None:
-    made = learner(distil_steps=1500, learning_rate=0.05)
+@pytest.mark.parametrize("direction", ["forward", "reverse"])
+def test_distillation_settles_on_the_average_of_its_kl_weighted_by_visits(direction: str) -> None:
+    made = learner(distil_steps=1500, learning_rate=0.05, direction=direction)
     thetas = np.array([THETA, [2.0, -1.0, -0.5, 1.5, 0.0, 0.0], [-1.5, 0.5, 1.0, 0.0, 0.3, 0.0]])
     data = [[TRAJECTORIES[i] for i in row] for row in ((0, 1, 2, 4), (2, 3, 6, 7), (0, 0, 1, 5))]
     episodes, memory = episodes_of(data), memory_of(thetas)
@@ -120,11 +121,13 @@ def test_distillation_settles_on_the_average_of_the_policies_weighted_by_their_v
     visits = episodes.observation.sum((1, 2, 3))  # (T, S)
     assert not torch.equal(visits[0], visits[1])
     ours = made.network(torch.eye(2, dtype=torch.float64)).logits.softmax(-1)
-    average = arithmetic_average(policies, visits)
+    averages = [arithmetic_average(policies, visits), geometric_average(policies, visits)]
+    average, wrong = averages if direction == "forward" else averages[::-1]
     torch.testing.assert_close(ours, average, atol=1e-4, rtol=0)
-    for wrong in (geometric_average(policies, visits), policies.mean(0)):
-        assert (ours - wrong).abs().max() > 0.01
-    kl = (visits / visits.sum(1, keepdim=True) * (policies * (policies / average).log()).sum(-1)).sum(1).mean()
+    for other in (wrong, policies.mean(0)):
+        assert (ours - other).abs().max() > 0.01
+    above, below = (policies, average) if direction == "forward" else (average.expand_as(policies), policies)
+    kl = (visits / visits.sum(1, keepdim=True) * (above * (above / below).log()).sum(-1)).sum(1).mean()
     assert last == pytest.approx(kl.item(), abs=1e-6) and first > last
 
 
@@ -176,6 +179,8 @@ def test_the_shared_policy_learns_what_all_tasks_have_in_common_and_adapts() -> 
 
 
 def test_mistakes_are_refused() -> None:
+    with pytest.raises(ValueError, match="'forward', 'reverse'"):
+        ml.make_learner("average_policy", BANDIT, direction="both")
     for options in ({"kl_weight": -0.1}, {"entropy_weight": -1.0}, {"distil_steps": 0}, {"inner_steps": 0}):
         with pytest.raises(ValueError, match=next(iter(options))):
             ml.make_learner("average_policy", BANDIT, **options)

@@ -3,7 +3,15 @@
 import pytest
 import torch
 
-from metarl_lab.ops.transitions import any_live, first_episodes, next_observations, take, transition_rows
+from metarl_lab.ops.transitions import (
+    any_live,
+    first_episodes,
+    halves,
+    known_transitions,
+    next_observations,
+    take,
+    transition_rows,
+)
 from metarl_lab.types import Episodes
 
 T, E, K, H = 2, 2, 3, 4
@@ -77,3 +85,15 @@ def test_first_episodes_leave_out_what_was_not_live_and_manage_a_single_episode(
     mask = torch.tensor([[True, True, False, False]])
     index, known = first_episodes(mask, 1, 1, torch.Generator().manual_seed(0))
     assert index.tolist() == [[0, 1, 2, 3]] and torch.equal(known, mask)
+
+
+def test_known_transitions_are_those_of_its_two_ways_and_halves_share_no_trial() -> None:
+    mask = torch.ones(2, 4 * 3 * 5, dtype=torch.bool)  # E = 4 trials of K = 3 episodes of H = 5
+    a = known_transitions(mask, "trial", 3, 5, torch.Generator().manual_seed(1))
+    b = first_episodes(mask, 4, 3, torch.Generator().manual_seed(1))
+    assert torch.equal(a[0], b[0]) and torch.equal(a[1], b[1])
+    index, known = known_transitions(mask, "task", 3, 5, torch.Generator().manual_seed(1))
+    assert index.shape == known.shape == (2, 10) and known.any(1).all() and index.unique().numel() > 10
+    rows = {"step": torch.arange(120).view(2, 60), "mask": mask}
+    first, second = halves(rows)
+    assert torch.equal(first["step"], rows["step"][:, :30]) and torch.equal(second["step"], rows["step"][:, 30:])
