@@ -25,10 +25,10 @@ from metarl_lab.types import Episodes, Metrics, Seen, Spec
 class AveragePolicyConfig(AdaptConfig):
     """What can be chosen."""
 
-    inner_steps: int = 2
+    inner_steps: int = 3
     """Inner steps of each task policy per iteration, each on a batch of its own; one more batch is distilled from. With
     1, the KL acts nowhere: at the shared policy its gradient is 0."""
-    kl_weight: float = 0.05
+    kl_weight: float = 0.1
     """c_KL: reward per nat that a task policy pays for leaving the shared one. 0 lets it go where its reward leads."""
     entropy_weight: float = 0.01
     """c_Ent: reward per nat of a task policy's entropy."""

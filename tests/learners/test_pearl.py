@@ -227,8 +227,8 @@ def test_a_contrast_sets_different_trials_of_one_task_against_those_of_others(mo
 
 
 def test_a_contrast_learns_to_tell_tasks_apart() -> None:
-    """A score that knows nothing loses log 6 = 1.79 nats of six rows; each has a twin of its own task, so the best loses
-    about log 2 = 0.69. Over five seeds the lowest mean of an iteration is 1.0 to 1.3."""
+    """Of six rows a score that knows nothing loses log 6 = 1.79 nats; each has a twin of its own task, so that the best
+    loses about log 2 = 0.69. Over five seeds the lowest mean of an iteration is 1.0 to 1.3."""
     family = Levers(bonus=3.0)
     made = learner(family, encoder_learns="contrast", learning_rate=0.01)
     tasks = Good(torch.arange(6))
