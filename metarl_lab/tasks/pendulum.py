@@ -139,6 +139,11 @@ class Pendulum(TaskFamily):
         angle, speed = state.motion.unbind(-1)
         return torch.stack((angle.cos(), angle.sin(), speed), -1)
 
+    def state_of(self, tasks: PendulumTasks, observation: Tensor, step: int) -> PendulumState:
+        """The state behind an observation: where a planner that knows the task starts."""
+        cos, sin, speed = observation.unbind(-1)
+        return PendulumState(torch.stack((torch.atan2(sin, cos), speed), -1))
+
 
 def _wrapped(angle: Tensor) -> Tensor:
     """The same angle, from -pi to pi."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 import metarl_lab as ml
+from metarl_lab.inner_loop import inner_loop
 from metarl_lab.learners.maml import MAML, MAMLConfig
 from metarl_lab.learners.mb_mpo import MBMPO, MBMPOConfig
 from metarl_lab.rollout import begin, collect, seeded_generator
@@ -136,6 +137,15 @@ def test_meta_training_is_maml_on_the_models() -> None:
     assert metrics.values["imagined_return"] == pytest.approx(theirs.values["return"])
     assert metrics.values["env_steps"] == 2 * 4 * 6 * 20  # the real ones alone
     assert metrics.scores.shape == (4, 2)
+
+
+def test_real_trials_are_acted_as_at_test_time() -> None:
+    made = learner(inner_steps=2, real_episodes=4)
+    tasks = tasks_of(4, 2)
+    ours = made.act_out(FAMILY, tasks, seeded_generator("cpu", 1))
+    theirs, _ = inner_loop(made, FAMILY, tasks, 2, seeded_generator("cpu", 1))
+    assert len(ours) == 3
+    assert all(torch.equal(a.action, b.action) for a, b in zip(ours, theirs, strict=True))
 
 
 def test_a_models_weights_move_its_own_task_alone() -> None:

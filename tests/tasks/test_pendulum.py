@@ -137,6 +137,13 @@ def test_starts_fill_the_circle() -> None:
     torch.testing.assert_close(ends, torch.tensor([[[-math.pi, 1.0], [math.pi / 2, -0.5]]]))
 
 
+def test_the_state_behind_an_observation() -> None:
+    tasks = FAMILY.standard_tasks(3)
+    state = FAMILY.reset(tasks, torch.rand(3, 50, 2, generator=seeded_generator("cpu", 1)))
+    behind = FAMILY.state_of(tasks, FAMILY.observe(tasks, state), 0)
+    torch.testing.assert_close(behind.motion, state.motion, atol=2e-6, rtol=1e-6)
+
+
 def test_an_episode_lasts_the_horizon_and_pays_every_step() -> None:
     tasks = FAMILY.standard_tasks(4)
     agent = ml.make_reference("random", FAMILY)
