@@ -19,11 +19,10 @@ from metarl_lab.ops.linear_agents import (
     Outputs,
     agent_batch,
     agent_step,
+    judge,
     live_mean,
-    minus_mean_of_copies,
     outputs,
 )
-from metarl_lab.ops.returns import discounted_returns
 from metarl_lab.rollout import begin, collect
 from metarl_lab.tasks.base import TaskFamily, Tasks, check_positive
 from metarl_lab.types import Episodes, Metrics, Seen, Spec, map_tensors
@@ -49,18 +48,20 @@ class LearnedRuleConfig:
     """Agent steps that a meta-gradient looks through; a meta-step follows each window of a life [5 or 20]."""
     agent_step: float = 1.0
     """Step size of an agent's policy, per mean over episodes of the sum over steps; the rule learns a scale too."""
-    prediction_step: float = 1.0
+    prediction_step: float = 4.0
     """Step size of an agent's predictions, idem."""
     discount: float = 1.0
     """Discount per step of the outer objective; the rule itself has none."""
     learning_rate: float = 3e-3
-    """Adam's step size for the rule."""
+    """Adam's step size for the rule, at the start."""
+    decay_iterations: int = 0
+    """Over this many iterations it falls linearly to a twentieth; 0 keeps it."""
     policy_entropy: float = 0.02
     """Weight of the agents' policy entropy in the outer objective, per nat [0.05]."""
     prediction_entropy: float = 1e-3
     """Weight of the entropy of the agents' predictions, per nat [0.001]."""
-    pi_hat_penalty: float = 1e-3
-    """Weight of the mean square of pi_hat [0.001]."""
+    pi_hat_penalty: float = 2e-3
+    """Weight of the mean square of pi_hat [0.001]. With less, agents settle too early."""
     y_hat_penalty: float = 1e-3
     """Weight of the mean squared length of y_hat [0.001]."""
     max_grad_norm: float = 1.0
@@ -100,6 +101,8 @@ class LearnedRule(MetaLearner):
             raise ValueError(f"learned_rule: episodes={config.episodes} leaves no baseline; give 2 or more")
         self.rule = UpdateRule(config.categories, config.hidden, config.embedding)
         self.optimizer = torch.optim.Adam(self.parameters(), lr=config.learning_rate)
+        self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+        self.updates: Tensor
 
     def on(self, family: TaskFamily) -> LearnedRule:
         """The same rule for another family's spaces: parameters and optimiser are shared, not copied."""
@@ -155,14 +158,15 @@ class LearnedRule(MetaLearner):
                 acted.append(episodes)
                 batch = agent_batch(episodes, agents.policy.dtype)
                 said = outputs(agents, batch)
-                gain, *entropies = self._judge(batch, said, family.training_reward(tasks, episodes))
+                how_good = judge(batch, said, family.training_reward(tasks, episodes), config.discount)
                 squares = (targets.pi_hat.square(), targets.log_y_hat.exp().square().sum(-1))
-                terms.append(torch.stack((gain, *entropies, *(live_mean(x, learned_from) for x in squares))))
+                terms.append(torch.stack((*how_good, *(live_mean(x, learned_from) for x in squares))))
             mean = torch.stack(terms).mean(0)  # (5,)
             signs = (-1.0, -config.policy_entropy, -config.prediction_entropy)
             loss = mean @ mean.new_tensor((*signs, config.pi_hat_penalty, config.y_hat_penalty))
             descend(self.optimizer, loss, config.max_grad_norm)
             sums.append(torch.cat((loss.unsqueeze(0), mean)).detach())
+        self._decay()
         names = ("loss", "gain", "policy_entropy", "prediction_entropy", "pi_hat_square", "y_hat_square")
         values = dict(zip(names, torch.stack(sums).mean(0).tolist(), strict=True))
         scores = torch.stack([e.returns.mean((1, 2)) for e in acted], 1)  # (T, B)
@@ -170,16 +174,11 @@ class LearnedRule(MetaLearner):
         before, after = scores.mean(0)[[0, -1]].tolist()
         return Metrics({"return": after, "return_before": before, "env_steps": steps, **values}, scores)
 
-    def _judge(self, batch: AgentBatch, said: Outputs, reward: Tensor) -> list[Tensor]:
-        """Policy-gradient surrogate of agents on what they have just acted, and the entropies of their policies and
-        predictions: means over live steps. reward (T, E, K, H)."""
-        to_go = discounted_returns(reward.flatten(1, 2).to(batch.reward.dtype).movedim(-1, 0), self.config.discount)
-        advantage = minus_mean_of_copies(to_go.movedim(0, -1), batch.live)
-        # families pay in units of their own: one scale for all tasks, so that those already solved do not grow
-        advantage = advantage / advantage[batch.live].std().clamp_min(1e-3)
-        gain = said.log_pi.gather(-1, batch.action.unsqueeze(-1)).view_as(advantage) * advantage
-        entropies = [-(x.exp() * x).sum(-1).view_as(advantage) for x in (said.log_pi, said.log_y)]
-        return [live_mean(x, batch.live) for x in (gain, *entropies)]
+    def _decay(self) -> None:
+        self.updates += 1  # in place: a rule on several families counts all their iterations
+        total = self.config.decay_iterations
+        left = max(1 - int(self.updates) / total, 0.05) if total else 1.0
+        self.optimizer.param_groups[0]["lr"] = self.config.learning_rate * left
 
 
 def _read(batch: AgentBatch, said: Outputs) -> tuple[Tensor, Tensor, Tensor]:

@@ -20,6 +20,12 @@ def tables(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
     return torch.tensor(after, device=device), torch.eye(size**2, device=device)
 
 
+@cache
+def one_hot_rows(states: int, device: torch.device) -> Tensor:
+    """The one-hot row of each tabular state, (S, S); to look up is cheaper than to build."""
+    return torch.eye(states, device=device)
+
+
 def shortest_move(cell: Tensor, goal: Tensor, size: int) -> Tensor:
     """The first action of a shortest way from cell to goal: along the columns, then along the rows; there, none."""
     down, right = goal // size - cell // size, goal % size - cell % size

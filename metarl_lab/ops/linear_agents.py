@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from metarl_lab.ops.returns import discounted_returns
 from metarl_lab.types import Episodes
 
 
@@ -104,6 +105,18 @@ def agent_step(
     moves = torch.cat((size * uphill, -prediction_size * downhill.flatten(1, 2)), -1)
     policy, prediction = (batch.observation.mT @ moves / live.shape[1]).split([x.shape[-1] for x in agents], -1)
     return LinearAgents(agents.policy + policy, agents.prediction + prediction)
+
+
+def judge(batch: AgentBatch, said: Outputs, reward: Tensor, discount: float) -> tuple[Tensor, Tensor, Tensor]:
+    """How agents do on what they have just acted: means over live steps of log pi(a_t | s_t) times advantage (its
+    gradient is the policy gradient), of the policies' entropy and of the predictions'. reward (T, E, K, H)."""
+    flat = reward.flatten(1, 2).to(batch.reward.dtype)
+    advantage = minus_mean_of_copies(discounted_returns(flat.movedim(-1, 0), discount).movedim(0, -1), batch.live)
+    # families pay in units of their own: one scale for all tasks, so that those already solved do not grow
+    advantage = advantage / advantage[batch.live].std().clamp_min(1e-3)
+    gain = said.log_pi.gather(-1, batch.action.unsqueeze(-1)).view_as(advantage) * advantage
+    policy, prediction = (-(x.exp() * x).sum(-1).view_as(advantage) for x in (said.log_pi, said.log_y))
+    return live_mean(gain, batch.live), live_mean(policy, batch.live), live_mean(prediction, batch.live)
 
 
 def minus_mean_of_copies(to_go: Tensor, live: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metarl_lab.ops.grid import one_hot_rows
 from metarl_lab.tasks.base import TaskFamily, check_positive, check_split, split_index
 from metarl_lab.types import Spec
 
@@ -117,7 +118,7 @@ class Chain(TaskFamily):
     def observe(self, tasks: ChainTasks, state: ChainState) -> Tensor:
         cell = 1 + (state.position - 1) * self.actions + state.first if self.show_branch else state.position
         cell = torch.where(state.position == 0, 0, cell)
-        return torch.nn.functional.one_hot(cell, self.states).float()
+        return one_hot_rows(self.states, cell.device)[cell]
 
     def oracle(self, tasks: ChainTasks) -> Tensor:
         """1: noise is 0 in the mean, and no bait is worth the final -1."""

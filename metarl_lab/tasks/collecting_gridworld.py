@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from metarl_lab.ops.collecting import collecting_values
-from metarl_lab.ops.grid import MOVES, tables
+from metarl_lab.ops.grid import MOVES, one_hot_rows, tables
 from metarl_lab.tasks.base import TaskFamily, check_positive, split_uniform
 from metarl_lab.types import SPLITS, Spec
 
@@ -152,7 +152,7 @@ class CollectingGridWorld(TaskFamily):
     def observe(self, tasks: CollectingTasks, state: CollectingState) -> Tensor:
         bits = 1 << torch.arange(state.present.shape[-1], device=state.cell.device)
         index = state.cell + self.cells * (state.present * bits).sum(-1)
-        return torch.nn.functional.one_hot(index, self.states).float()
+        return one_hot_rows(self.states, index.device)[index]
 
     def oracle(self, tasks: CollectingTasks) -> Tensor:
         _, v = self._planned(tasks, self.spec.horizon)
