@@ -37,8 +37,8 @@ def around_failure(
             ax.plot(steps, mean, label=name, **style)
         ax.axvline(0, color=ANCHOR_GREY, linewidth=1.1, linestyle=":")
         ax.set_xlabel("steps since the leg weakened")
-    for style, (name, values) in zip(("-", "--"), anchors.items(), strict=False):
-        right.plot(steps, values, label=name, color=ANCHOR_GREY, linewidth=1.2, linestyle=style)
+    for line, (name, values) in zip(("-", "--"), anchors.items(), strict=False):
+        right.plot(steps, values, label=name, color=ANCHOR_GREY, linewidth=1.2, linestyle=line)
     left.set_ylabel("error of the next rate of turn (rad/s)")
     left.set_ylim(bottom=0)
     right.set_ylabel("reward per step")

@@ -4,7 +4,7 @@
     python tools/results/online_adaptation.py --seeds 0 1
 
 Each form of `grbal` acts the same 16,000 env steps (16 iterations of 10 training tasks, the first two at random), with
-the same network, planner and number of updates. Then it is measured on 30 held-out tasks and 30 out of distribution, one
+the same network, planner and updates. Then it is measured on 30 held-out tasks and 30 out of distribution, one
 episode each: the return; and, around the step at which the leg weakens, the reward and how far the model's next rate of
 turn is off (rad/s). Rows already in the table are kept. The models of seed 0 are stored for the chapter.
 
