@@ -156,6 +156,34 @@ def test_training_passes_through_the_states_that_acted(family: Levers) -> None:
         entry = trial.memory.entry.flatten(0, 1)
 
 
+@pytest.mark.parametrize("family", [Levers(counted=True), Levers(ending=1, counted=True)])
+def test_a_later_batch_adapts_on_the_states_that_acted_it(family: Levers, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = learner(family, exploration=0.9, old_steps=0)
+    watching, tasks, given = Watching(made), tasks_of(family, 5), []
+    trial, adapted = begin(watching, family, tasks, 2), made.net.adapted
+    monkeypatch.setattr(made.net, "adapted", lambda start, batches, *rest: given.append(batches) or adapted(start,
+        batches, *rest))  # fmt: skip
+    for batch in range(2):
+        watching.contexts.clear()
+        episodes, trial = collect(watching, family, tasks, trial, seeded_generator("cpu", 2, batch + 1), 3)
+        trial = trial._replace(memory=made.absorb(trial.memory, episodes))
+        seen, mask = torch.stack(watching.contexts, 2).flatten(0, 1), episodes.mask.flatten(2).flatten(0, 1)
+        learned = given[-1][0]
+        for n in range(10):
+            live = learned.weight[n] > 0
+            torch.testing.assert_close(learned.state[n][live], seen[n][mask[n]], rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(learned.weight[n][live], torch.full((int(live.sum()),), 1 / int(live.sum())))
+
+
+def test_what_is_kept_is_encoded_by_the_context_that_will_act() -> None:
+    family = Levers(counted=True)
+    made = learner(family, trained=True, kept=100)
+    state, action, target, live = made.solved(made.replay.sample(6, seeded_generator("cpu", 3)))
+    there = torch.cat((state, action.unsqueeze(-1), target.unsqueeze(-1)), -1)[live]
+    kept = torch.cat((made.kept.state, made.kept.action.unsqueeze(-1), made.kept.target.unsqueeze(-1)), -1)
+    assert (kept.unsqueeze(1) - there).abs().amax(-1).amin(1).max() < 1e-5
+
+
 @pytest.mark.parametrize("family", [Levers(), Levers(box=True)])
 def test_no_steps_leave_the_meta_trained_heads_and_steps_move_each_copys_own(family: Levers) -> None:
     made = learner(family, trained=True)
