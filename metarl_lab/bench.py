@@ -1,4 +1,4 @@
-"""`metarl bench`: env steps per second of ``collect``, and seconds per meta-iteration.
+"""`metarl bench`: env steps per second of ``collect``, plans per second, and seconds per meta-iteration.
 
 Every figure is a median over repeats after a warm-up, with CPU seconds (user and system, all threads) beside wall
 seconds: on a busy machine the first is the steadier. Compare figures of one run only.
@@ -10,6 +10,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -39,8 +40,9 @@ class BenchOptions:
 
 
 def main(arguments: list[str]) -> int:
-    """Print both tables."""
-    options = parse(BenchOptions, arguments, "metarl bench", "Env steps per second and seconds per meta-iteration.")
+    """Print the tables."""
+    about = "Env steps and plans per second, and seconds per meta-iteration."
+    options = parse(BenchOptions, arguments, "metarl bench", about)
     check_positive("bench", repeats=options.repeats, **{f"tasks[{i}]": n for i, n in enumerate(options.tasks)})
     device = choose_device(options.device)
     if options.threads:
@@ -55,6 +57,11 @@ def main(arguments: list[str]) -> int:
             for n in options.tasks:
                 if n * family.spec.horizon <= options.most_steps:
                     _collect_row(agent, family, n, options, device)
+    print(f"\n{'model-predictive control: a plan for every task':84} {'tasks':>6} {'plans/s':>9} {'imagined/s':>12}")
+    for planner, fields in PLANNERS:
+        for n in options.tasks:
+            if n * _imagined(fields) <= options.most_steps:
+                _plan_row(planner, fields, n, options, device)
     print(f"\n{'meta-iteration':84} {'env steps':>9} {'s':>8} {'CPU-s':>8}")
     for learner_name, family_name, fields in ITERATIONS:
         _iteration_row(learner_name, family_name, fields, options, device)
@@ -87,6 +94,31 @@ ITERATIONS: tuple[tuple[str, str, dict[str, object]], ...] = (
     ("in_context", "dark_room", {}),
     ("in_context", "dark_room", {"mode": "supervised"}),
 )
+
+# (planner, fields of ``grbal``): the model adapts to the last 16 steps, then imagines every candidate of every task
+PLANNERS: tuple[tuple[str, dict[str, int]], ...] = (
+    ("random_shooting", {"candidates": 500, "plan_horizon": 10, "rounds": 1}),
+    ("cem", {"candidates": 64, "plan_horizon": 5, "rounds": 3}),
+)
+
+
+def _imagined(fields: dict[str, int]) -> int:
+    """Steps that one plan imagines."""
+    return fields["candidates"] * fields["plan_horizon"] * fields["rounds"]
+
+
+def _plan_row(planner: str, fields: dict[str, int], n: int, options: BenchOptions, device: torch.device) -> None:
+    chosen: dict[str, Any] = {"planner": planner, **fields}
+    learner: Any = make_learner("grbal", make_family("weakening_leg"), seed=0, **chosen).to(device)
+    memory, key = learner.begin(n, 1), torch.rand(n, 1, 2, generator=seeded_generator(device, 3), device=device)
+
+    def work() -> None:
+        with torch.no_grad():
+            learner.plan(memory, key)
+
+    wall, _ = _time(work, options.repeats, device)
+    label = ", ".join([f"grbal on weakening_leg, {planner}", *(f"{k}={v}" for k, v in fields.items())])
+    print(f"{label:84} {n:>6} {n / wall:>9,.0f} {n * _imagined(fields) / wall:>12,.0f}", flush=True)
 
 
 def _learners(family: TaskFamily, device: torch.device) -> list[Agent]:
