@@ -1,0 +1,55 @@
+"""Figures of chapter 12 draw the numbers that they are given."""
+
+import numpy as np
+
+from metarl_lab.plots import learned_objective as plots
+
+BAND = (np.array([1.0, 2.0]), np.array([0.5, 1.5]), np.array([1.5, 2.5]))
+
+
+def test_hand_set_has_a_panel_each_with_its_anchors():
+    figure = plots.hand_set({"lure": ((0.0, 0.9), BAND, {"oracle": 3.0}), "mdp": ((0.0, 0.9), BAND, {"random": 0.1})})
+    left, right = figure.axes
+    np.testing.assert_allclose(left.lines[0].get_xydata(), [[0.0, 1.0], [0.9, 2.0]])
+    assert [t.get_text() for t in left.texts] == ["oracle"] and [t.get_text() for t in right.texts] == ["random"]
+    assert "discount" in left.get_xlabel() and "return" in left.get_ylabel()
+
+
+def test_a_moment_of_a_course_is_marked_where_it_was():
+    course, trial = np.array([0.2, 0.4, 0.8]), np.array([0.0, 0.5, 1.0])
+    left, right = plots.course_and_trial(course, 0.63, 2, trial, {"oracle": 1.0}).axes
+    np.testing.assert_allclose(left.lines[0].get_ydata(), course)
+    np.testing.assert_allclose(left.lines[1].get_xydata(), [[2, 0.8]])
+    np.testing.assert_allclose(left.lines[2].get_ydata(), 0.63)
+    np.testing.assert_allclose(right.lines[0].get_ydata(), trial)
+    assert "iteration 2" in right.get_title()
+
+
+def test_outcomes_tell_hand_set_from_learned():
+    rows = {"discount 0": (1.0, 0.9, 1.1), "learned from 0.5": (2.0, 1.8, 2.3)}
+    ax = plots.outcomes({"chain": (rows, {"random": 0.0, "oracle": 3.0})}).axes[0]
+    assert [t.get_text() for t in ax.get_yticklabels()] == list(rows)
+    points = [c.lines[0] for c in ax.containers]
+    assert [float(p.get_xdata()[0]) for p in points] == [1.0, 2.0]
+    assert points[0].get_color() != points[1].get_color()
+    segments = ax.containers[1].lines[2][0].get_segments()[0]
+    np.testing.assert_allclose(segments[:, 0], [1.8, 2.3])
+    assert [t.get_text() for t in ax.texts] == ["random", "oracle"]
+
+
+def test_rules_have_one_legend_and_a_panel_a_family():
+    figure = plots.rules({f: ({"learned rule": BAND, "REINFORCE": BAND}, {"oracle": 3.0}) for f in "abcd"})
+    assert [ax.get_title() for ax in figure.axes] == list("abcd") and len(figure.legends) == 1
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["learned rule", "REINFORCE"]
+
+
+def test_readout_draws_every_share():
+    ax = plots.readout((0.0, 0.9), {"y": (0.5, 0.1), "the policy": (0.0, -0.1)})
+    assert [round(float(p.get_height()), 2) for p in ax.patches] == [0.5, 0.1, 0.0, -0.1]
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["0", "0.9"]
+
+
+def test_echo_stands_beside_powers_of_discounts():
+    ax = plots.echo({"ends": np.array([1.0, 0.8, 0.7])}, {"0.5": 0.5})
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), [1.0, 0.8, 0.7])
+    np.testing.assert_allclose(ax.lines[1].get_ydata(), [1.0, 0.5, 0.25])
