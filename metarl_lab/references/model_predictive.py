@@ -34,7 +34,7 @@ class ModelPredictive(Knowing):
     source: ClassVar[str] = "Richalet et al. 1978; cross-entropy method: Rubinstein 1999"
 
     def __init__(
-        self, family: TaskFamily, plan_horizon: int = 10, candidates: int = 64, elites: int = 8, rounds: int = 4
+        self, family: TaskFamily, plan_horizon: int = 5, candidates: int = 64, elites: int = 8, rounds: int = 4
     ) -> None:
         super().__init__(family)
         if not hasattr(family, "state_of"):

@@ -125,7 +125,7 @@ def keep(form: str, learner: GrBAL) -> None:
 
 def anchors() -> list[dict[str, Any]]:
     """Random play; planning with the true dynamics, and with those of a walker whose legs stay sound."""
-    planner = ml.make_reference("model_predictive", FAMILY, candidates=128, rounds=6)
+    planner = ml.make_reference("model_predictive", FAMILY, candidates=128, rounds=8)
     rows = []
     for split in SPLITS:
         sound = held_out(split)
