@@ -58,10 +58,10 @@ def main(arguments: list[str]) -> int:
                 if n * family.spec.horizon <= options.most_steps:
                     _collect_row(agent, family, n, options, device)
     print(f"\n{'model-predictive control: a plan for every task':84} {'tasks':>6} {'plans/s':>9} {'imagined/s':>12}")
-    for planner, fields in PLANNERS:
+    for planner, sizes in PLANNERS:
         for n in options.tasks:
-            if n * _imagined(fields) <= options.most_steps:
-                _plan_row(planner, fields, n, options, device)
+            if n * _imagined(sizes) <= options.most_steps:
+                _plan_row(planner, sizes, n, options, device)
     print(f"\n{'meta-iteration':84} {'env steps':>9} {'s':>8} {'CPU-s':>8}")
     for learner_name, family_name, fields in ITERATIONS:
         _iteration_row(learner_name, family_name, fields, options, device)
