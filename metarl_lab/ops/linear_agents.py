@@ -26,7 +26,7 @@ class AgentBatch(NamedTuple):
     """What an agent's step reads of a batch of N = E K episodes of each task; M = N H steps."""
 
     observation: Tensor  # (T, M, O)
-    final: Tensor  # (T, N, O), what followed the last live step
+    final: Tensor  # (T, N, O), what followed the last step of an episode that the horizon cut
     action: Tensor  # (T, M) int64
     reward: Tensor  # (T, N, H)
     terminated: Tensor  # (T, N, H) bool
@@ -51,7 +51,7 @@ class Outputs(NamedTuple):
 
     log_pi: Tensor  # (T, M, A), of every action in s_t
     log_y: Tensor  # (T, N, H, m), the prediction at s_t
-    log_y_next: Tensor  # (T, N, H, m), the prediction at s_{t+1}; at the last live step, of what followed it
+    log_y_next: Tensor  # (T, N, H, m), the prediction at s_{t+1}; after a termination it stands for nothing
 
 
 def outputs(agents: LinearAgents, batch: AgentBatch) -> Outputs:
@@ -60,9 +60,7 @@ def outputs(agents: LinearAgents, batch: AgentBatch) -> Outputs:
     policy, prediction = logits.split([x.shape[-1] for x in agents], -1)
     here = prediction.log_softmax(-1).unflatten(1, batch.live.shape[1:])
     after_last = (batch.final @ agents.prediction).log_softmax(-1).unsqueeze(2)  # (T, N, 1, m)
-    following = torch.cat((here[:, :, 1:], after_last), 2)
-    last = batch.live & ~torch.cat((batch.live[..., 1:], torch.zeros_like(batch.live[..., :1])), -1)
-    return Outputs(policy.log_softmax(-1), here, torch.where(last.unsqueeze(-1), after_last, following))
+    return Outputs(policy.log_softmax(-1), here, torch.cat((here[:, :, 1:], after_last), 2))
 
 
 def agent_step(

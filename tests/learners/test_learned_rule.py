@@ -180,18 +180,18 @@ def test_no_prediction_of_what_follows_a_termination_is_read_and_that_after_a_tr
     assert torch.equal(a[0], b[0]) and (a[1] != b[1]).all()
 
 
-def test_the_prediction_of_what_followed_stands_at_the_last_live_step():
-    family = ml.make_family("chain", shortest=2, longest=4, horizon=6)
-    learner = ml.make_learner("learned_rule", family, **TINY)
-    tasks = family.sample_tasks(5, "train", seeded_generator("cpu", 1))
-    episodes, _ = collect(learner, family, tasks, begin(learner, family, tasks, 2), seeded_generator("cpu", 2))
-    agents = map_tensors(lambda x: torch.randn(x.shape, generator=seeded_generator("cpu", 7)), learner.begin(5, 2))
-    y_next = learner.targets(episodes, agents).y_next
-    after = (episodes.final_observation[:, :, 0] @ agents.prediction).softmax(-1)
-    for t, length in enumerate(tasks.length.tolist()):
-        torch.testing.assert_close(y_next[t, :, length - 1], after[t])
-        second = (episodes.observation[t, :, 0, 1] @ agents.prediction[t]).softmax(-1)
-        torch.testing.assert_close(y_next[t, :, 0], second)
+def test_predictions_are_read_of_the_state_and_of_the_one_that_followed():
+    learner = ml.make_learner("learned_rule", FAMILY, **TINY)
+    agents = moved_agents(learner)
+    episodes = acted(learner, agents)[0]
+    said = learner.targets(episodes, agents)
+    table = agents.prediction.softmax(-1)  # (T, S, m)
+    cut = episodes.truncated[:, :, 0, -1]
+    assert cut.any() and episodes.terminated.any()
+    for t, e in cut.nonzero().tolist():
+        states = [*episodes.observation[t, e, 0].argmax(-1).tolist(), int(episodes.final_observation[t, e, 0].argmax())]
+        torch.testing.assert_close(said.y[t, e], table[t, states[:-1]])
+        torch.testing.assert_close(said.y_next[t, e], table[t, states[1:]])
 
 
 def test_the_same_rule_on_another_family_is_shared_and_its_weights_load_there():
