@@ -131,7 +131,8 @@ def store(rows: list[dict[str, Any]]) -> None:
     if TABLE.exists():
         table = pd.concat([pd.read_csv(TABLE), table])
     columns = ["learner", "label", "seed", "checkpoint", "env_steps", "split", "episode", "mean", "adapt_rate"]
-    table = table.sort_values(["split", "label", "seed", "checkpoint", "episode"])[[*columns, "cpu_seconds"]]
+    table = table.reindex(columns=[*columns, "cpu_seconds"])
+    table = table.sort_values(["split", "label", "seed", "checkpoint", "episode"])
     part = TABLE.with_suffix(".part")
     table.to_csv(part, index=False)
     part.replace(TABLE)
