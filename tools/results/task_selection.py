@@ -1,26 +1,27 @@
 """Does choosing tasks help? MAML under five ways to choose them: data/results/task_selection.csv.
 
-    python tools/results/task_selection.py               # what is not there yet: about 8 minutes of one core
-    python tools/results/task_selection.py --seeds 10    # one seed
+    python tools/results/task_selection.py                          # what is not there yet: some 6 minutes of one core
+    python tools/results/task_selection.py --seeds 10 --studies "uneven, plain"
 
-One learner, one budget, ten seeds; only the sampler differs. Two families:
+One learner and one budget a study, ten seeds; only the sampler differs.
 
-- ``uneven_navigation``: three goals of four are out of reach, and their trials teach nothing. Measured on held-out
-  goals within reach (return under p(task) is a quarter of it), on easy goals apart, and for how the predictor does on
-  impossible ones. The anchor "uniform, reachable only" trains on a prior without the impossible goals: what perfect
-  knowledge of what is impossible would be worth.
-- ``point_navigation`` with 20 steps: every goal is in reach and pays densely. No task is wasted, so that there is
-  little to gain by choosing and something to lose: training tasks are not those of the test.
+- ``uneven, plain``: ``uneven_navigation``, where three goals of four are out of reach and their trials teach nothing;
+  outer step by Adam (``plain``), six tasks an iteration. Measured on held-out goals within reach (the return under
+  p(task) is a quarter of it), on easy goals apart, and for what the predictor says of impossible ones. The anchor
+  "uniform, reachable only" trains on a prior without the impossible goals: what it is worth to know them.
+- ``uneven, trpo``: the same with TRPO's outer step, which needs fewer tasks to learn.
+- ``point``: ``point_navigation`` with 20 steps, TRPO, eight tasks. Every goal is in reach and pays densely: no task
+  is wasted, there is little to gain by choosing and something to lose: training tasks are not those of the test.
 
-Thresholds were set before these runs, from runs with other seeds (0 to 2): a return after one inner step of 1.2
-(reachable goals; staying put 0.5, oracle 3.2) and of -3.6 (staying put -7.6, oracle -0.5). Env steps to a threshold are
-those of the first evaluation, every five iterations, that meets it. Four tasks an iteration: with twelve, those earlier
-runs were all past 1.3 at the first evaluation, and no way to choose was better than another.
+Thresholds were set before these runs, from shorter ones with seeds 0 and 1: a return after one inner step of 1.1 on
+reachable goals (staying put 0.5, oracle 3.2) and of -3.6 in ``point`` (staying put -7.6, oracle -0.5). Env steps to a
+threshold are those of the first evaluation that meets it. The settings too were chosen after first runs: with TRPO and
+twelve tasks an iteration, every way to choose had learned all it would before the first evaluation.
 
-Calibration of the predictor, every 20 iterations: its prediction for held-out goals against the gain that 10 episodes
-before and after then realise (what it is trained to predict) and against the mean over 20 (``true``).
+Calibration of the predictor: its prediction for held-out goals against the gain that 10 episodes before and after then
+realise (what it is trained to predict) and against the mean over 20 (``true``).
 
-The table is long: one row a family, sampler, seed, iteration and quantity. Rows there are kept.
+The table is long: one row a study, sampler, seed, iteration and quantity. Rows there are kept.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -41,17 +42,34 @@ from metarl_lab.rollout import seeded_generator
 from metarl_lab.samplers.base import TaskSampler
 from metarl_lab.samplers.predicted_gain import PredictedGain
 from metarl_lab.tasks.base import TaskFamily, Tasks
+from metarl_lab.tasks.uneven_navigation import KINDS
 from metarl_lab.types import map_tensors
 
 TABLE = Path(__file__).resolve().parents[2] / "data" / "results" / "task_selection.csv"
 SEEDS = tuple(range(10, 20))
-EVERY, EPISODES = 5, 10
+EPISODES = 10
 Z90 = 1.6448536  # half width of a normal 90% interval, in standard deviations
-ITERATIONS = {"uneven_navigation": 60, "point_navigation": 40}
-FAMILY: dict[str, dict[str, Any]] = {"uneven_navigation": {}, "point_navigation": {"horizon": 20}}
-LEARNER: dict[str, dict[str, Any]] = {
-    "uneven_navigation": {"meta_batch": 4, "episodes": EPISODES, "hidden": (32, 32)},
-    "point_navigation": {"meta_batch": 8, "episodes": EPISODES, "hidden": (32, 32)},
+
+
+class Study(NamedTuple):
+    """A family, a learner and a budget."""
+
+    family: str
+    options: dict[str, Any]
+    learner: dict[str, Any]
+    iterations: int
+    every: int  # iterations between evaluations
+    samplers: tuple[str, ...]
+
+
+_SIZE = {"episodes": EPISODES, "hidden": (32, 32)}
+_PLAIN = {"outer": "plain", "learning_rate": 3e-3}
+_THREE = ("uniform", "level_replay", "predicted_gain")
+_FIVE = (*_THREE, "predicted_gain, progress", "uniform, reachable only")
+STUDIES = {
+    "uneven, plain": Study("uneven_navigation", {}, {"meta_batch": 6, **_SIZE, **_PLAIN}, 120, 10, _FIVE),
+    "point": Study("point_navigation", {"horizon": 20}, {"meta_batch": 8, **_SIZE}, 40, 5, _THREE),
+    "uneven, trpo": Study("uneven_navigation", {}, {"meta_batch": 4, **_SIZE}, 40, 5, (*_THREE, _FIVE[-1])),
 }
 # label: the sampler, its options, the family's other options
 SAMPLERS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
@@ -73,12 +91,12 @@ def test_tasks(family: TaskFamily, split: str, n: int, kinds: tuple[int, ...]) -
     return map_tensors(lambda x: x[chosen], tasks)
 
 
-def sets_of(family_name: str, family: TaskFamily) -> dict[str, Tasks]:
+def sets_of(family: TaskFamily) -> dict[str, Tasks]:
     """What every agent is measured on, by name."""
-    if family_name == "point_navigation":
-        return {"test": test_tasks(family, "test", 150, ())}
+    if not hasattr(family, "kind"):
+        return {"test": test_tasks(family, "test", 120, ())}
     return {
-        "test": test_tasks(family, "test", 200, (0, 1)),  # within reach
+        "test": test_tasks(family, "test", 120, (0, 1)),  # within reach
         "easy": test_tasks(family, "ood", 60, (0,)),
         "impossible": test_tasks(family, "test", 40, (2,)),
     }
@@ -130,45 +148,50 @@ def calibration(
     return found
 
 
-def measured(family_name: str, label: str, seed: int) -> list[dict[str, Any]]:
-    """One run: train, and measure every ten iterations."""
-    name, options, other = SAMPLERS[label]
-    trained_on = ml.make_family(family_name, **FAMILY[family_name], **other)
-    family = ml.make_family(family_name, **FAMILY[family_name])
-    sets = sets_of(family_name, family)
-    learner = ml.make_learner("maml", family, seed=seed, **LEARNER[family_name])
-    sampler = Watched(ml.make_sampler(name, **options))
+def measured(name: str, label: str, seed: int) -> list[dict[str, Any]]:
+    """One run: train, and measure as it goes."""
+    study = STUDIES[name]
+    sampler_name, options, other = SAMPLERS[label]
+    trained_on = ml.make_family(study.family, **study.options, **other)
+    family = ml.make_family(study.family, **study.options)
+    sets = sets_of(family)
+    learner = ml.make_learner("maml", family, seed=seed, **study.learner)
+    sampler = Watched(ml.make_sampler(sampler_name, **options))
     rows, env_steps, seconds = [], 0, 0.0
-    for iteration in range(0, ITERATIONS[family_name] + 1, EVERY):
+    for iteration in range(0, study.iterations + 1, study.every):
         if iteration:
-            start = time.process_time()
-            run = ml.train(learner, trained_on, EVERY, 1000 * seed + iteration, "cpu", sampler=sampler, progress=False)
-            env_steps, seconds = env_steps + run.env_steps, seconds + time.process_time() - start
+            start, sampler.drawn = time.process_time(), []
+            fixed: dict[str, Any] = {"seed": 1000 * seed + iteration, "device": "cpu", "progress": False}
+            env_steps += ml.train(learner, trained_on, study.every, sampler=sampler, **fixed).env_steps
+            seconds += time.process_time() - start
         found = {"cpu_seconds": seconds}
         for which in sets.keys() - {"impossible"}:
             both = scores(learner, family, sets[which], 1 + seed).mean(0)
             found |= {f"{which}_before": both[0], f"{which}_after": both[1]}
-        if sampler.drawn:
-            goals = torch.cat([tasks.goal for tasks in sampler.drawn[-EVERY:]])
-            found["distance"] = goals.norm(dim=1).mean().item()
-            if hasattr(family, "kind"):
-                kind = family.kind(sampler.drawn[0]._replace(goal=goals))
-                found |= {
-                    f"share_{k}": (kind == i).float().mean().item()
-                    for i, k in enumerate(("easy", "hard", "impossible"))
-                }
-        if isinstance(sampler.sampler, PredictedGain) and iteration and iteration % 20 == 0:
+        if iteration:
+            found |= shares(family, sampler.drawn)
+        if isinstance(sampler.sampler, PredictedGain) and iteration and 4 * iteration % study.iterations == 0:
             found |= calibration(sampler.sampler, learner, family, sets, seed)
-        fixed = {"family": family_name, "sampler": label, "seed": seed, "iteration": iteration, "env_steps": env_steps}
-        rows += [{**fixed, "quantity": key, "value": round(float(x), 4)} for key, x in sorted(found.items())]
+        about = {"study": name, "sampler": label, "seed": seed, "iteration": iteration, "env_steps": env_steps}
+        rows += [{**about, "quantity": key, "value": round(float(x), 4)} for key, x in sorted(found.items())]
     return rows
 
 
-def anchors(family_name: str) -> list[dict[str, Any]]:
+def shares(family: TaskFamily, drawn: list[Tasks]) -> dict[str, float]:
+    """Mean distance of the goals trained on, and of which kinds they were."""
+    goals = torch.cat([tasks.goal for tasks in drawn])
+    found = {"distance": goals.norm(dim=1).mean().item()}
+    if hasattr(family, "kind"):
+        kind = family.kind(drawn[0]._replace(goal=goals))
+        found |= {f"share_{k}": (kind == i).float().mean().item() for i, k in enumerate(KINDS)}
+    return found
+
+
+def anchors(name: str) -> list[dict[str, Any]]:
     """Random play, staying at the start, and the oracle, on the same tasks; seed -1."""
-    family = ml.make_family(family_name, **FAMILY[family_name])
+    family = ml.make_family(STUDIES[name].family, **STUDIES[name].options)
     rows = []
-    for which, tasks in sets_of(family_name, family).items():
+    for which, tasks in sets_of(family).items():
         random = ml.evaluate(ml.make_reference("random", family), family, tasks=tasks, episodes=40).mean[0]
         state = family.reset(tasks, torch.zeros(len(tasks.goal), 1, 0))
         _, reward, _ = family.step(tasks, state, torch.zeros(len(tasks.goal), 1, 2), torch.zeros(len(tasks.goal), 1, 0))
@@ -179,7 +202,7 @@ def anchors(family_name: str) -> list[dict[str, Any]]:
             ("stay", reward.mean().item() * family.spec.horizon),
             ("oracle", best.mean().item()),
         ):
-            fixed = {"family": family_name, "sampler": label, "seed": -1, "iteration": 0, "env_steps": 0}
+            fixed = {"study": name, "sampler": label, "seed": -1, "iteration": 0, "env_steps": 0}
             rows.append({**fixed, "quantity": f"{which}_after", "value": round(float(value), 4)})
     return rows
 
@@ -190,30 +213,27 @@ def store(rows: list[dict[str, Any]]) -> None:
     if TABLE.exists():
         table = pd.concat([pd.read_csv(TABLE), table])
     part = TABLE.with_suffix(".part")
-    table.sort_values(["family", "sampler", "seed", "iteration", "quantity"]).to_csv(part, index=False)
+    table.sort_values(["study", "sampler", "seed", "iteration", "quantity"]).to_csv(part, index=False)
     part.replace(TABLE)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="*", default=SEEDS)
-    parser.add_argument("--families", nargs="*", default=list(ITERATIONS))
+    parser.add_argument("--studies", nargs="*", choices=list(STUDIES), default=list(STUDIES))
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     done = set()
     if TABLE.exists():
-        done = set(pd.read_csv(TABLE)[["family", "sampler", "seed"]].itertuples(index=False, name=None))
-    for family_name in chosen.families:
-        if (family_name, "oracle", -1) not in done:
-            store(anchors(family_name))
-    for family_name in chosen.families:
+        done = set(pd.read_csv(TABLE)[["study", "sampler", "seed"]].itertuples(index=False, name=None))
+    for name in chosen.studies:
+        if (name, "oracle", -1) not in done:
+            store(anchors(name))
         for seed in chosen.seeds:
-            for label, (_, _, other) in SAMPLERS.items():
-                if other and family_name == "point_navigation":
-                    continue  # it has nothing to leave out
-                if (family_name, label, seed) not in done:
-                    store(measured(family_name, label, seed))
-                    print(family_name, label, seed, flush=True)
+            for label in STUDIES[name].samplers:
+                if (name, label, seed) not in done:
+                    store(measured(name, label, seed))
+                    print(name, label, seed, flush=True)
 
 
 if __name__ == "__main__":
