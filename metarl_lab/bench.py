@@ -69,7 +69,8 @@ def main(arguments: list[str]) -> int:
 
 
 GRADIENT_LEARNERS = (
-    "finetune", "reptile", "emaml", "promp", "anil", "cavia", "meta_sgd", "hypernetwork", "scratch"
+    "finetune", "reptile", "emaml", "promp", "anil", "cavia", "meta_sgd", "hypernetwork",
+    "average_policy", "scratch",
 )  # fmt: skip
 
 # The first rows are pytorch-maml-rl's shipped 2-D navigation protocol: meta-batch 20, 20 episodes, horizon 100,
@@ -91,8 +92,16 @@ ITERATIONS: tuple[tuple[str, str, dict[str, object]], ...] = (
     ("varibad", "gridworld", {"transition_weight": 0.0, "meta_batch": 100, "minibatches": 5}),
     ("varibad", "gridworld", {"transition_weight": 0.0, "meta_batch": 400, "minibatches": 20}),
     ("pearl", "semicircle_navigation", {}),
+    ("mql", "semicircle_navigation", {}),
     ("in_context", "dark_room", {}),
     ("in_context", "dark_room", {"mode": "supervised"}),
+    ("meta_q", "gridworld", {}),
+    ("meta_q", "gridworld", {"form": "shared"}),
+    ("meta_gradient", "chain", {}),
+    ("learned_rule", "chain", {}),
+    ("mb_mpo", "point_navigation", {}),
+    ("grbal", "weakening_leg", {}),
+    ("grbal", "weakening_leg", {"form": "recurrent"}),
 )
 
 # (planner, fields of ``grbal``): the model adapts to the last 16 steps, then imagines every candidate of every task
