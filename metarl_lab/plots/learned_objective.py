@@ -45,7 +45,7 @@ def course_and_trial(
     left.plot(iteration, course[iteration], "o", color=COLOURS[1], ms=9)
     left.axhline(threshold, color=ANCHOR_GREY, linewidth=1.1, linestyle="--", zorder=1)
     for text, place in (("long-sighted enough", 0.02), ("takes the bait", -0.07)):
-        left.annotate(text, (0.1, threshold + place), fontsize=8.5, color=ANCHOR_GREY)
+        left.annotate(text, (len(course) - 1, threshold + place), ha="right", fontsize=8.5, color=ANCHOR_GREY)
     left.set(xlabel="meta-iteration", ylabel="inner discount", ylim=(0, 1.02))
     right.plot(trial, **(look(1) | {"marker": ""}))
     draw_anchors(right, anchors)
