@@ -59,7 +59,6 @@ def check_replay(answer):
         + RHO * WAITED / WAITED.sum(),
         "The exponent is -1 / beta, not -beta.": replayed(beta=1 / BETA),
         "Staleness is missing: a task whose score was unlucky once is never seen again.": by_rank,
-        "The two parts are swapped: rho is the share of staleness.": replayed(rho=1 - RHO),
         "Staleness runs the wrong way: who has waited longest comes first.": (1 - RHO) * by_rank
         + RHO * fresh / fresh.sum(),
         "Staleness must be normalised too: divide by its sum.": (1 - RHO) * by_rank + RHO * WAITED,
@@ -99,7 +98,6 @@ def check_coverage(answer):
         "That counts only one side: an interval has two, so take the absolute error.": (error <= 1.645 * SPREAD).mean(),
         "That is the share outside.": (np.abs(error) > 1.645 * SPREAD).mean(),
         "One standard deviation covers 68%, not 90%.": (np.abs(error) <= SPREAD).mean(),
-        "That is the count: divide by the number of tasks.": (np.abs(error) <= 1.645 * SPREAD).sum(),
         "One width for all tasks: each has a standard deviation of its own.": (
             np.abs(error) <= 1.645 * SPREAD.mean()
         ).mean(),
@@ -159,7 +157,6 @@ EXERCISES = (
             Wrong(choosing(scale="* temperature"), "multiply by the temperature"),
             Wrong(choosing(last="w / w.sum()"), "Nothing explores"),
             Wrong(choosing(last="explore * w / w.sum() + (1 - explore) / len(w)"), "swapped"),
-            Wrong(choosing(last="w / w.sum() + explore / len(w)"), "does not sum to 1"),
         ),
     ),
     Exercise(
@@ -178,7 +175,6 @@ EXERCISES = (
             Wrong(replaying(rank="1.0 + np.argsort(-priority)"), "argsort is not the rank"),
             Wrong(replaying(weight="rank ** (-beta)"), "exponent"),
             Wrong(replaying(last="w / w.sum()"), "Staleness is missing"),
-            Wrong(replaying(last="rho * w / w.sum() + (1 - rho) * age"), "swapped"),
             Wrong(replaying(age="1 / (1 + waited); age = age / age.sum()"), "waited longest"),
             Wrong(replaying(age="waited"), "normalised"),
         ),
@@ -217,7 +213,6 @@ EXERCISES = (
             Wrong(cover("(realised - gain <= 1.645 * std).mean()"), "one side"),
             Wrong(cover("(np.abs(realised - gain) > 1.645 * std).mean()"), "outside"),
             Wrong(cover("(np.abs(realised - gain) <= std).mean()"), "One standard deviation"),
-            Wrong(cover("(np.abs(realised - gain) <= 1.645 * std).sum()"), "the count"),
             Wrong(cover("(np.abs(realised - gain) <= 1.645 * std.mean()).mean()"), "One width"),
         ),
     ),
