@@ -107,6 +107,7 @@ def greedy_return(q):  # (T, 16, 5) -> (T,), the return of an episode without ex
     return total
 
 
+# %%
 def by_table(episodes, backups=8):  # 20 batches for each goal
     return np.mean([greedy_return(table_from(random_batch(n, episodes), backups)).mean() for n in range(20)])
 
@@ -201,14 +202,15 @@ def restored(key, vector):
     return learner
 
 
+trained = {key: restored(key, x) for key, x in stored_or_run(SPEED, "11_agents", train_all).items()}
+trained |= {f"fresh {seed}": ml.make_learner("meta_q", grid, seed=seed, form="shared") for seed in range(3)}
+
+
+# %%
 def score(learner, split="test", seed=1):  # return before and after the steps on one batch of ten episodes
     return ml.evaluate(learner, grid, split, n_tasks=60, episodes=10, batches=2, seed=seed).mean
 
 
-trained = {key: restored(key, x) for key, x in stored_or_run(SPEED, "11_agents", train_all).items()}
-trained |= {f"fresh {seed}": ml.make_learner("meta_q", grid, seed=seed, form="shared") for seed in range(3)}
-
-# %%
 for key, learner in trained.items():
     if not key.startswith("maml"):  # these rates were not learned: the best of three on training tasks
         tried = {}
@@ -219,6 +221,8 @@ for key, learner in trained.items():
 scores = {
     name: np.stack([score(x) for k, x in trained.items() if k.startswith(name)]) for name in ("maml", "shared", "fresh")
 }
+
+# %%
 curves = []
 for name, x in scores.items():
     mean, low, high = mean_interval(x)
@@ -239,12 +243,14 @@ print(
 after = {name: x.mean(0)[1] for name, x in scores.items()}
 verdict("meta-trained, after five steps", after["maml"], at_least=2.5)
 verdict("meta-trained minus shared", after["maml"] - after["shared"], at_least=0.8)
+verdict("shared minus fresh", after["shared"] - after["fresh"], at_most=1.5)
 verdict("the table minus meta-trained", anchors["a table, 8 backups"] - after["maml"], at_least=0.5)
 
 # %% [markdown]
-# The same network, steps and data: from the meta-learned start they find most goals, from the shared one few. But
-# **the table wins**. Ten episodes are enough to solve 16 cells from nothing, and five gradient steps are not.
-# Three episodes do not turn the order either (try `episodes=3`). Meta-Q is for worlds that no table fits.
+# The same network, steps and kind of data: the meta-learned start gains most. Shared pre-training is hardly better
+# than a fresh network: the average task is no start for any. But **the table wins**. Ten episodes are enough to solve
+# 16 cells from nothing, and five gradient steps are not. Three episodes do not turn the order either (try
+# `episodes=3`). Meta-Q is for worlds that no table fits.
 #
 # Look at what five backups do. *Before* them the meta-learned map need not be sensible; it is made to *become* one.
 
@@ -269,8 +275,9 @@ earned = {k: torch.stack([greedy_return(q[:, n]) for n in range(9)], 1).numpy() 
 value_explorer({k: q.detach().numpy() for k, q in steps_of.items()}, earned, best.numpy(), goals, 10.0).show()
 
 # %% [markdown]
-# Try goals near the start, then the far corner, and other numbers of backups: the meta-learned start was trained for
-# five. Values are of the *discounted* endless episode; returns are of 15 steps.
+# After five steps the values are still far too small; greedy play needs only their order. Where the batch never met
+# the goal, nothing helps. Try goals near the start, then the far corner, and other numbers of backups: the
+# meta-learned start was trained for five. Values are of the *discounted* endless episode; returns are of 15 steps.
 #
 # ## 4. Exploration against exploitation
 # A value says how good an action *looks*; only trying finds out (**exploration against exploitation**, 探索与利用).
@@ -297,7 +304,7 @@ figure_with_alt(
 )
 
 # %% tags=["nbval-ignore-output", "raw"]
-print("share, first, second batch:", [(s, *x.round(1)) for s, x in zip(SHARES, both)])
+print("share, first, second batch:", [(s, *x.round(1).tolist()) for s, x in zip(SHARES, both)])
 
 # %%
 verdict("second batch: all exploring minus none", both[-1, 1] - both[0, 1], at_least=1)
@@ -312,8 +319,8 @@ verdict("first batch: none minus all exploring", both[0, 0] - both[-1, 0], at_mo
 # the **context** (chapter 08), TD3 maximises the mean over tasks, and at test time the agent takes steps on the new
 # task's few transitions, then on *old tasks'* transitions, each weighed by its **propensity** (倾向得分)
 # $\beta=p_\text{new}/p_\text{old}$, which a logistic regression that tells new from old gives. The **effective sample
-# size** $\text{ESS}=(\sum\beta)^2/(n\sum\beta^2)$ says what share of the old data counts, and $1-\text{ESS}$ how firmly to
-# stay near the meta-trained weights. Two Gaussians one apart: $\beta=e^{x-1/2}$, ESS $=e^{-1}$.
+# size** $\text{ESS}=(\sum\beta)^2/(n\sum\beta^2)$ says what share of the old data counts, and $1-\text{ESS}$ how firmly
+# to stay near the meta-trained weights. Two Gaussians one apart: $\beta=e^{x-1/2}$, ESS $=e^{-1}$.
 
 # %%
 draws = torch.Generator().manual_seed(0)
@@ -323,35 +330,37 @@ for apart in (0.0, 1.0, 2.0):
     new = torch.randn(1, 20_000, 1, generator=draws) + apart
     w = logistic_regression(new, torch.ones(1, 20_000, dtype=torch.bool), old, ridge=1e-4)
     ess[apart] = effective_sample_size(density_ratio(w, old, clip=1e9)).item()
-    print(
-        f"{apart:.0f} apart: ESS {ess[apart]:.1f}, exactly {np.exp(-(apart**2)):.2f}"
-        if apart < 2
-        else "2 apart: below 0.1"
-    )
+    print(f"{apart:.0f} apart: the exact share is {np.exp(-(apart**2)):.2f}")
 
 # %%
-verdict("ESS, 2 apart", ess[2.0], at_most=0.1)
+verdict("estimated by the regression, 0 apart", ess[0.0], at_least=0.99)
+verdict("1 apart", ess[1.0], at_least=0.25, at_most=0.45)
+verdict("2 apart", ess[2.0], at_most=0.1)
 
 # %% [markdown]
-# Tasks far apart share almost nothing. Does it help? The package's MQL and PEARL at equal env
-# steps, point navigation, stored:
+# Tasks far apart share almost nothing. Does it help? The package's MQL and PEARL (chapter 09) at equal env steps, on
+# point navigation in ten moves, stored. MQL's variants differ in what they do after three of six episodes.
 
-# %%
+# %% tags=["nbval-ignore-output", "raw"]
 stored = pd.read_csv(find_folder("data/results") / "off_policy.csv")
 test = stored[(stored.split == "test") & (stored.checkpoint == stored.checkpoint.max()) & (stored.episode > 3)]
-per_seed = test.groupby(["label", "seed"])["mean"].mean().unstack()
-told = {
-    label: [np.round(float(x), 2) for x in mean_interval(row.to_numpy()[:, None])] for label, row in per_seed.iterrows()
-}
-lines = {k: float(stored[(stored.label == k) & (stored.split == "test")]["mean"].iloc[0]) for k in ("random", "oracle")}
-print(f"episodes 4 to 6 at {stored.checkpoint.max():,} env steps: {per_seed.shape[1]} seeds, mean and interval")
-print(
-    pd.DataFrame(told, ["mean", "low", "high"]).T.to_string(),
-    f"\nrandom {lines['random']:.2f}, oracle {lines['oracle']:.2f}",
-)
+per_seed = test.groupby(["label", "seed"])["mean"].mean().unstack().dropna(axis=1)
+told = {k: [round(x.item(), 2) for x in mean_interval(row.to_numpy()[:, None])] for k, row in per_seed.iterrows()}
+lines = stored[(stored.seed == -1) & (stored.split == "test")].set_index("label")["mean"]
+print(f"return of episodes 4 to 6, after {stored.checkpoint.max():,} env steps; {per_seed.shape[1]} seeds")
+print(pd.DataFrame(told, ["mean", "low", "high"]).T.to_string())
+print(f"random {lines['random']:.2f}, oracle {lines['oracle']:.2f}")
+
+# %%
+mql = per_seed.mean(axis=1)
+verdict("MQL minus PEARL", mql["mql"] - mql["pearl"], at_least=0.5)
+verdict("what adapting adds to context", mql["mql"] - mql["mql, no adaptation"], at_least=-0.2, at_most=0.4)
+verdict("what propensity weights add", mql["mql"] - mql["mql, no propensity"], at_least=-0.2, at_most=0.2)
 
 # %% [markdown]
-# MQLTEXT
+# At this budget MQL is well ahead of PEARL. But nearly all of it is *context*: the steps at test time add a few
+# hundredths, and weighing old data by likeness next to nothing. **Limit:** one easy family; settings chosen in a few
+# short runs each; PEARL was given no more steps to catch up.
 #
 # ## 6. What the document says, and what is true
 # **"Minimise $\sum(Q_\theta-y)^2$ with $y$ made of the same $\theta$, by gradient descent."** Q-learning does *not*
@@ -391,8 +400,8 @@ for task in range(3):
 
 # %% [markdown]
 # **"Meta policy gradient", listed as value-based.** It learns a policy by the gradient of its return, and needs no
-# $Q$: see chapters 05 and 12. **"For simple tasks meta-Q-learning, for complex ones meta policy gradients":** what decides
-# is rather whether old data can be re-used (then values) and whether $\max_{a'}$ is cheap (few actions).
+# $Q$: see chapters 05 and 12. **"For simple tasks meta-Q-learning, for complex ones meta policy gradients":** what
+# decides is rather whether old data can be re-used (then values) and whether $\max_{a'}$ is cheap (few actions).
 
 # %%
 quiz("11.a")
@@ -444,19 +453,19 @@ hint("11.3")
 # %% [markdown]
 # ## Break it
 # A common program writes `done = terminated | truncated`, and never looks back. Being on the goal for ever is worth
-# $1/(1-0.9)=10$. Here is what a table learns, from 100 random episodes of three lengths:
+# $1/(1-0.9)=10$. Here is what a table learns of staying there, from 2,000 random episodes of three lengths:
 
 
 # %%
 def worth_of_the_goal(horizon, done):
-    world = dataclasses.replace(grid, horizon=horizon)
-    acted, _ = collect(meta, world, tasks, begin(meta, world, tasks, 100), seeded_generator("cpu", 5, 1))
+    world, near = dataclasses.replace(grid, horizon=horizon), GridTasks(torch.tensor(goals[:1]))
+    acted, _ = collect(meta, world, near, begin(meta, world, near, 2000), seeded_generator("cpu", 5, 1))
     rows = transition_rows(acted, acted.reward)
     rows["terminated"] = done(acted).flatten(1, 3)
-    return table_from(rows, 150)[0, goals[0]].max().item()
+    return table_from(rows, 150, torch.zeros(1, 16, 5))[0, goals[0], 0].item()  # action 0: stay
 
 
-for horizon in (8, 15, 60):
+for horizon in (5, 15, 45):
     print(f"{horizon} steps an episode: {worth_of_the_goal(horizon, lambda e: e.terminated | e.truncated):.1f}")
 
 # %%
@@ -466,7 +475,7 @@ quiz("11.b")
 # The world did not end after 15 steps; we stopped looking. With `terminated` alone:
 
 # %%
-for horizon in (8, 15, 60):
+for horizon in (5, 15, 45):
     print(f"{horizon} steps an episode: {worth_of_the_goal(horizon, lambda e: e.terminated):.1f}")
 
 # %% [markdown]
