@@ -17,16 +17,16 @@ Band = tuple[np.ndarray, np.ndarray, np.ndarray]  # mean, low, high
 
 def task_space(goals: np.ndarray, kind: np.ndarray, names: Sequence[str], rings: Mapping[str, float]) -> Axes:
     """Goals (n, 2) in the plane by kind (n,), an index into `names`, and circles of the radii in `rings`."""
-    ax = new_figure(width=5.6, height=4.0)[1]
+    figure, ax = new_figure(width=5.6, height=4.6)
     for index, name in enumerate(names):
         shown = goals[kind == index]
-        style = {"color": COLOURS[index], "marker": MARKERS[index], "s": 9}
+        style = {"color": COLOURS[index], "marker": MARKERS[index], "s": 7}
         ax.scatter(shown[:, 0], shown[:, 1], label=f"{name} ({len(shown)} of {len(goals)})", **style)
     for name, radius in rings.items():
         ax.add_patch(Circle((0, 0), radius, fill=False, color="black", lw=1.2))
         ax.annotate(name, (0, radius), ha="center", va="bottom", fontsize=8.5, backgroundcolor="#FFFFFFB0")
     ax.set(xlabel="goal, x (units of length)", ylabel="goal, y (units of length)", aspect="equal")
-    ax.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    figure.legend(frameon=False, fontsize=9, loc="outside lower center", ncols=3)
     return ax
 
 

@@ -226,8 +226,8 @@ QUIZZES = (
             Option("Impossible ones only", "Their gain is 0, true. But is theirs the only gain of 0?"),
             Option(
                 "Impossible ones, and easy ones",
-                "Yes: where the start already earns nearly everything, adaptation has nothing to add. Leaving them out "
-                "is right for learning and wrong for remembering.",
+                "Yes: where the start already earns nearly everything, adaptation has nothing to add. Whether that "
+                "matters depends on what the test will ask.",
                 right=True,
             ),
             Option("Hard ones: their returns are low", "A low return is no low gain: it is after minus before."),

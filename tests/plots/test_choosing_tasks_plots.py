@@ -11,7 +11,7 @@ SIDE = np.linspace(-3, 3, 7)
 def test_the_task_space_counts_each_kind():
     goals = np.array([[0.1, 0.0], [1.0, 1.0], [4.0, 0.0], [0.0, 4.5]])
     ax = plots.task_space(goals, np.array([0, 1, 2, 2]), ("easy", "hard", "impossible"), {"reach": 2.5})
-    labels = [t.get_text() for t in ax.get_legend().get_texts()]
+    labels = [t.get_text() for t in ax.get_figure().legends[0].get_texts()]
     assert labels == ["easy (1 of 4)", "hard (1 of 4)", "impossible (2 of 4)"]
     np.testing.assert_allclose(ax.collections[2].get_offsets(), goals[2:])
     assert [p.radius for p in ax.patches] == [2.5]
