@@ -66,24 +66,27 @@ def path_and_error(
     return figure
 
 
-def steps_needed(rows: Mapping[str, Mapping[str, Sequence[float]]], goals: Mapping[str, str], most: float) -> Figure:
-    """Env steps that each learner needed, one point a seed, a panel a family: {family: {learner: (seeds,)}}.
+def steps_needed(
+    rows: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]], goals: Mapping[str, str]
+) -> Figure:
+    """Env steps that each learner needed, one point a seed, a panel a family: {family: {learner: (needed, ran)}}.
 
-    An infinite number (the return was never reached) is drawn at ``most``, as an open mark. goals: each panel's title.
+    An infinite number (the return was never reached) is an open mark at the env steps that this seed ran. goals: each
+    panel's title.
     """
     figure, axes = new_figure(1, len(rows), width=4.3 * len(rows), height=3.4)
     for ax, (family, learners) in zip(np.ravel(axes), rows.items(), strict=True):
-        for place, steps in enumerate(learners.values()):
-            x = np.asarray(steps, dtype=float)
+        for place, (needed, ran) in enumerate(learners.values()):
+            x, ends = np.asarray(needed, dtype=float), np.asarray(ran, dtype=float)
             never = ~np.isfinite(x)
             spread = place + np.linspace(-0.15, 0.15, len(x)) if len(x) > 1 else np.array([float(place)])
             colour = COLOURS[place % len(COLOURS)]
             ax.plot(x[~never], spread[~never], "o", color=colour, markersize=5)
-            ax.plot(np.full(never.sum(), most), spread[never], "o", mfc="white", color=colour, markersize=5)
+            ax.plot(ends[never], spread[never], "o", mfc="white", color=colour, markersize=5)
         ax.set_xscale("log")
         ax.set_yticks(range(len(learners)), list(learners))
         ax.invert_yaxis()
-        ax.set(xlabel="env steps (open: not reached)", title=goals[family])
+        ax.set(xlabel="env steps (open: not reached by then)", title=goals[family])
         ax.title.set_fontsize(10)
     return figure
 
