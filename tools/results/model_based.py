@@ -51,18 +51,16 @@ ANCHORS = {"point_navigation": "oracle", "pendulum": "swing_up"}
 _SMALL = {"hidden": (32, 32)}
 RUNS: dict[str, dict[str, Run]] = {
     "point_navigation": {
-        "mb_mpo": Run({**_SMALL, "episodes": 10}, 10, 1),
-        "grbal": Run({"episodes": 2}, 9, 3),
+        "mb_mpo": Run({**_SMALL, "episodes": 10}, 8, 1),
+        "grbal": Run({"episodes": 2}, 6, 3),
         "maml": Run({**_SMALL, "episodes": 10}, 40, 4),
         "rl2": Run({"hidden": 32, "meta_batch": 40, "episodes": 2}, 120, 12),
-        "pearl": Run({"episodes": 2}, 40, 5),
+        "pearl": Run({"episodes": 2}, 20, 5),
     },
     "pendulum": {
-        "grbal": Run({"meta_batch": 5, "plan_horizon": 20, "candidates": 48, "elites": 6, "rounds": 2}, 20, 5),
-        "mb_mpo": Run({**_SMALL, "episodes": 10, "discount": 0.97}, 6, 2),
-        "maml": Run({**_SMALL, "episodes": 10, "discount": 0.97}, 12, 4),
-        "rl2": Run({"hidden": 32, "meta_batch": 40}, 60, 10),
-        "pearl": Run({"reward_scale": 0.1}, 25, 5),
+        "grbal": Run({"meta_batch": 5, "plan_horizon": 20, "candidates": 48, "elites": 6, "rounds": 2}, 15, 5),
+        "rl2": Run({"hidden": 32, "meta_batch": 40}, 50, 10),
+        "mb_mpo": Run({**_SMALL, "episodes": 10, "discount": 0.97}, 4, 2),
     },
 }
 
