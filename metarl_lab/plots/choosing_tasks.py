@@ -79,7 +79,7 @@ def calibration(gain: np.ndarray, std: np.ndarray, realised: np.ndarray, width: 
     ends = [min(gain.min(), realised.min()), max(gain.max(), realised.max())]
     ax.plot(ends, ends, color=ANCHOR_GREY, lw=1.1, ls="--", label="right on average")
     ax.set(xlabel="predicted gain (return per episode)", ylabel="realised gain")
-    ax.legend(frameon=False, fontsize=9)
+    ax.legend(frameon=False, fontsize=9, loc="upper left")
     return ax
 
 
