@@ -282,7 +282,7 @@ value_explorer({k: q.detach().numpy() for k, q in steps_of.items()}, earned, bes
 # ## 4. Exploration against exploitation
 # A value says how good an action *looks*; only trying finds out (**exploration against exploitation**, 探索与利用).
 # Our first batch was all exploration, share $\epsilon=1$ of random actions, and the next none. **Predict:** less
-# exploration earns more at first. What does it cost later?
+# exploration earns more at first; or does it? And what does it cost later?
 
 # %%
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -311,8 +311,9 @@ verdict("second batch: all exploring minus none", both[-1, 1] - both[0, 1], at_l
 verdict("first batch: none minus all exploring", both[0, 0] - both[-1, 0], at_most=1.5)
 
 # %% [markdown]
-# A greedy first batch repeats one walk ten times and learns about one walk. **Limit:** random steps are blind;
-# systematic search (chapters 08 and 09) finds the goal sooner. And this agent was trained for $\epsilon=1$.
+# Here exploring costs nothing at first: knowing nothing, a greedy walk earns no more than a blind one. But ten times
+# the same walk teach about that walk alone. **Limit:** random steps are blind; systematic search (chapters 08 and 09)
+# finds the goal sooner. And this agent was trained for $\epsilon=1$.
 #
 # ## 5. MQL: old data, weighed by likeness
 # [Fakoor et al. 2020](https://arxiv.org/abs/1910.00125) do not differentiate through adaptation at all. A GRU gives
