@@ -34,6 +34,8 @@ class LearnedRuleConfig:
 
     hidden: int = 32
     """GRU units of the rule [an LSTM of 256]."""
+    span: float = 1.0
+    """Steps that its slowest unit remembers at first (see ``UpdateRule``): more makes far credit easier to find."""
     categories: int = 8
     """m, the size of an agent's prediction of a state [30]."""
     embedding: int = 16
@@ -97,9 +99,11 @@ class LearnedRule(MetaLearner):
         _check_spec(spec)
         sizes = ("hidden", "categories", "embedding", "meta_batch", "inner_steps", "window", "learning_rate")
         check_positive("learned_rule", **{key: getattr(config, key) for key in sizes})
+        if config.span < 1:
+            raise ValueError(f"learned_rule: span={config.span} is not allowed; give 1 step or more")
         if config.episodes < 2:
             raise ValueError(f"learned_rule: episodes={config.episodes} leaves no baseline; give 2 or more")
-        self.rule = UpdateRule(config.categories, config.hidden, config.embedding)
+        self.rule = UpdateRule(config.categories, config.hidden, config.embedding, config.span)
         self.optimizer = torch.optim.Adam(self.parameters(), lr=config.learning_rate)
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
         self.updates: Tensor

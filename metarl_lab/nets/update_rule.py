@@ -35,13 +35,19 @@ class UpdateRule(nn.Module):
         GRU units.
     embedding : int
         Units of the hidden layer of e.
+    span : float
+        Steps that the slowest unit remembers at first: update gates start at tau / (1 + tau), tau spread evenly from 1
+        (half is gone per step) to ``span`` over the units; chrono initialisation, Tallec & Ollivier 2018, arXiv
+        1804.11188.
     """
 
-    def __init__(self, categories: int, hidden: int, embedding: int) -> None:
+    def __init__(self, categories: int, hidden: int, embedding: int, span: float = 1.0) -> None:
         super().__init__()
         self.embed = nn.Sequential(nn.Linear(categories, embedding), nn.Tanh(), nn.Linear(embedding, 1))
         self.core = GRUCore(_INPUTS, hidden)
         self.core.reset_parameters()
+        with torch.no_grad():  # torch's order of gates: reset, update, new; h = (1 - z) n + z h
+            self.core.gru.all_weights[0][2][hidden : 2 * hidden] = torch.linspace(1, span, hidden).log()
         self.to_pi_hat = nn.Linear(hidden, 1)
         self.to_y_hat = nn.Linear(hidden, categories)
         for head in (self.to_pi_hat, self.to_y_hat):  # at first agents hardly move

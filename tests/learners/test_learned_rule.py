@@ -158,6 +158,17 @@ def test_credit_goes_back_within_an_episode_and_never_into_another():
             assert torch.equal(slope[0] != 0, hears)
 
 
+def test_a_longer_span_hears_farther_rewards_at_first():
+    live, reward = torch.ones(1, 1, 12, dtype=torch.bool), torch.zeros(1, 1, 12).requires_grad_()
+    reach = []
+    for span in (1.0, 20.0):
+        torch.manual_seed(0)
+        first = spoken(UpdateRule(3, 16, 4, span), live, reward).log_y_hat[0, 0, 0, 0]
+        slope = torch.autograd.grad(first, reward)[0][0, 0].abs()
+        reach.append((slope[9] / slope[0]).item())
+    assert reach[0] < 0.05 and reach[1] > 10 * reach[0]
+
+
 def test_padding_after_the_end_changes_nothing():
     torch.manual_seed(0)
     rule = UpdateRule(3, 6, 4)
@@ -228,5 +239,7 @@ def test_backwards_turns_the_live_steps_round():
 def test_configuration_is_checked():
     with pytest.raises(ValueError, match="episodes=1 leaves no baseline"):
         ml.make_learner("learned_rule", FAMILY, episodes=1)
+    with pytest.raises(ValueError, match="span=0.5 is not allowed"):
+        ml.make_learner("learned_rule", FAMILY, span=0.5)
     with pytest.raises(ValueError, match="window=0 is not allowed"):
         ml.make_learner("learned_rule", FAMILY, window=0)
