@@ -110,7 +110,7 @@ def train_three():
     for name, sampler in zip(WAYS, ways, strict=True):
         listener = chooser if sampler is chooser else ml.make_sampler("predicted_gain", explore=1.0)
         learner, looks, maps = meta_train(sampler, listener)
-        out |= {f"{name}, looks": looks, f"{name}, maps": maps, f"{name}, held out": returns_of(learner, held_out)}
+        out |= {f"{name} looks": looks, f"{name} maps": maps, f"{name} held out": returns_of(learner, held_out)}
         if sampler is chooser:
             out |= {"q": chooser.probabilities(pool).numpy(), "pool": returns_of(learner, pool)[:, 1]}
     return out
@@ -129,7 +129,7 @@ runs = stored_or_run(SPEED, "14_runs", train_three)
 # members disagree where data are few; their spread is the *doubt*.
 
 # %%
-heard = torch.tensor(runs["chance, looks"][-50:], dtype=torch.float32)  # what uniform sampling told us in 50 iterations
+heard = torch.tensor(runs["chance looks"][-50:], dtype=torch.float32)  # what uniform sampling told us in 50 iterations
 x, before, after = heard.flatten(0, 1).split([2, 1, 1], 1)  # goals (600, 2), returns (600, 1)
 y = torch.cat((before, after - before), 1)
 age = torch.linspace(-1, 0, len(heard)).repeat_interleave(12)
@@ -145,7 +145,7 @@ for _ in tqdm(range(1000)):
 
 # %%
 now = model.predict(held_out.goal)
-realised = np.diff(runs["chance, held out"])[:, 0]
+realised = np.diff(runs["chance held out"])[:, 0]
 figure_with_alt(
     calibration(now.gain.numpy(), now.std.numpy(), realised, 1.645),
     alt="Realised against predicted gain of held-out goals, with 90% intervals: few points lie outside of theirs",
@@ -182,7 +182,7 @@ verdict("standard deviation that it states, easy goals over the others", wider, 
 
 # %%
 def course(name):
-    goals, maps = runs[f"{name}, looks"][..., :2], runs[f"{name}, maps"]  # (iterations, 12, 2), (S, 2, 15, 15)
+    goals, maps = runs[f"{name} looks"][..., :2], runs[f"{name} maps"]  # (iterations, 12, 2), (S, 2, 15, 15)
     return Course(maps[:, 0], maps[:, 1], goals.reshape(len(maps), -1, 2))
 
 
@@ -284,7 +284,7 @@ for study, threshold in REACHED.items():
 # took TRPO's. **Predict:** which of the three won?
 
 # %%
-after_one = {name: runs[f"{name}, held out"][:, 1].mean() for name in WAYS}
+after_one = {name: runs[f"{name} held out"][:, 1].mean() for name in WAYS}
 
 # %% tags=["nbval-ignore-output", "raw"]
 print(pd.Series(after_one).round(2).to_string())
