@@ -4,8 +4,8 @@
     python tools/results/off_policy.py --seeds 1   # one of them
 
 One continuous family: ``point_navigation`` in ten moves of up to 0.25 per axis, tolerance 0.05, three episodes a trial.
-Both learners have 64 x 64 heads, 50 updates an iteration, discount 0.9, and the settings below, chosen in seven short
-runs (four of PEARL, three of MQL) of seed 0 on other test tasks; the seeds here are others. At each checkpoint the
+Both learners have 64 x 64 heads, 50 updates an iteration, discount 0.9, and the settings below, chosen in six short
+runs (four of PEARL, two of MQL) of seed 0 on other test tasks; the seeds here are others. At each checkpoint the
 learner acts six episodes of every held-out task. MQL's variants differ in what they do after the third: nothing ("no
 adaptation"), steps on the new data only, on new and old data all weighed alike ("no propensity"), or as in the paper
 ("mql"). The size of these steps is the best of ``RATES`` on 40 *training* tasks, by the mean return of episodes 4 to 6.
