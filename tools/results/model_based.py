@@ -163,7 +163,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.summary:
-        print(summary(pd.read_csv(TABLE)).round(1).to_string(index=False))
+        print(summary(pd.read_csv(TABLE)).to_string(index=False, float_format="{:.6g}".format))
         return
     for family_name in options.families:
         done = set(map(tuple, pd.read_csv(TABLE)[KEYS].to_numpy())) if TABLE.exists() else set()
