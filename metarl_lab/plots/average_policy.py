@@ -40,7 +40,7 @@ def averages(
         left.bar(spots + shift, probability, 0.92 * width, label=name, **bars)
     left.set_xticks(spots, list(actions))
     left.set(ylim=(0, 1.0), ylabel="probability of the action", xlabel="action")
-    left.legend(frameon=False, fontsize=9, loc="upper right")
+    left.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=len(policies))
     for index, (name, values) in enumerate(divergences.items()):
         style = look(index) | {"marker": ""}
         right.plot(place, values, label=name, **style)
@@ -103,5 +103,5 @@ def panels(
             ax.set_xticks(next(iter(lines.values()))[0])
         if place < len(y_labels):
             ax.set_ylabel(y_labels[place])
-    figure.legend(list(shown.values()), list(shown), frameon=False, fontsize=9, loc="outside lower center", ncols=4)
+    figure.legend(list(shown.values()), list(shown), frameon=False, fontsize=9, loc="outside lower center", ncols=5)
     return figure

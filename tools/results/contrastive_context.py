@@ -1,11 +1,11 @@
 """PEARL's encoder trained by the critic's error or by a contrast: data/results/contrastive_context.csv.
 
-    python tools/results/contrastive_context.py                    # what is not there yet, three seeds
+    python tools/results/contrastive_context.py                    # what is not there yet, two seeds
 
 Same family, env steps, networks and seeds; only ``encoder_learns`` differs. At each stop: return of the first episode
-of a trial (z from the prior) and of the second, on 200 held-out tasks; and how much of where the goal is a linear probe
-reads off the posterior's mean after the first episode (R^2 over x and y; fitted on 400 training tasks, read on the
-held-out ones). Stop 0 is the untrained agent.
+of a trial (ten pulls of five arms, z from the prior) and of the second, on 400 held-out tasks; and how much of the
+arms' probabilities a linear probe reads off the posterior's mean given ten *random* pulls (R^2, mean over arms; fitted
+on 800 training tasks, read on the held-out ones). Stop 0 is the untrained agent.
 """
 
 from __future__ import annotations
@@ -21,43 +21,43 @@ from torch import Tensor
 
 import metarl_lab as ml
 from metarl_lab.learners.base import MetaLearner
-from metarl_lab.nets.set_encoder import Factors
+from metarl_lab.nets.set_encoder import encode_transition
 from metarl_lab.ops.probe import fit_probe, r_squared
+from metarl_lab.ops.transitions import transition_rows
 from metarl_lab.rollout import begin, collect, seeded_generator
 from metarl_lab.tasks.base import TaskFamily
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "data" / "results" / "contrastive_context.csv"
-LABELS, SEEDS, STOPS = ("critic", "contrast"), (0, 1, 2), (0, 10, 20, 40, 60)
-FAMILY: dict[str, Any] = {"horizon": 20}
-LEARNER: dict[str, Any] = {"episodes": 2, "gradient_steps": 50, "discount": 0.9, "hidden": (64, 64)}
-
-
-def tried(learner: MetaLearner, family: TaskFamily, split: str, n: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return of each of two episodes (n, 2); the posterior's mean after the first (n, Z); the goals (n, 2)."""
-    tasks = family.sample_tasks(n, split, seeded_generator("cpu", 17, 1))
-    generator, trial = seeded_generator("cpu", 17, 2), begin(learner, family, tasks)
-    first, trial = collect(learner, family, tasks, trial, generator)
-    memory = trial.memory
-    mean = learner.encoder.posterior(Factors(memory.precision, memory.weighted)).mean[:, 0]
-    second, _ = collect(learner, family, tasks, trial, generator)
-    return torch.cat((first.returns, second.returns), -1)[:, 0], mean, tasks.goal
+LABELS, SEEDS, STOPS = ("critic", "contrast"), (0, 1), (0, 10, 20, 40)
+FAMILY: dict[str, Any] = {"arms": 5, "horizon": 10}
+LEARNER: dict[str, Any] = {"episodes": 2, "gradient_steps": 40, "discount": 0.5}
 
 
 @torch.no_grad()
+def read_from_random_play(learner: MetaLearner, family: TaskFamily, tasks: Any) -> Tensor:
+    """The posterior's mean, (T, Z), given ten random pulls: what the encoder tells, however the agent explores."""
+    random = ml.make_reference("random", family)
+    episodes, _ = collect(random, family, tasks, begin(random, family, tasks), seeded_generator("cpu", 17, 2))
+    rows = transition_rows(episodes, episodes.reward)
+    columns = (rows[key] for key in ("observation", "action", "reward", "after", "followed"))
+    return learner.encoder(encode_transition(family.spec, *columns), rows["mask"]).mean
+
+
 def measured(learner: MetaLearner, family: TaskFamily) -> dict[str, float]:
-    """Returns, and what a linear probe reads."""
-    _, known, goal = tried(learner, family, "train", 400)
-    returns, mean, wanted = tried(learner, family, "test", 200)
-    read = fit_probe(known, goal).read(mean)
-    first, second = returns.mean(0).tolist()
-    share = r_squared(wanted.double(), read).mean().item()
-    return {"first": round(first, 3), "second": round(second, 3), "probe": round(share, 4)}
+    """Returns of both episodes on held-out tasks, and what a linear probe reads of their arms."""
+    known, tasks = (
+        family.sample_tasks(n, k, seeded_generator("cpu", 17, 1)) for n, k in ((800, "train"), (400, "test"))
+    )
+    played = ml.evaluate(learner, family, tasks=tasks, batches=2, seed=1).mean
+    probe = fit_probe(read_from_random_play(learner, family, known), known.mean)
+    share = r_squared(tasks.mean, probe.read(read_from_random_play(learner, family, tasks)).float()).mean().item()
+    return {"first": round(float(played[0]), 3), "second": round(float(played[1]), 3), "probe": round(share, 4)}
 
 
 def rows_of(label: str, seed: int) -> list[dict[str, Any]]:
     """Train one agent and measure it at each stop."""
-    family = ml.make_family("point_navigation", **FAMILY)
+    family = ml.make_family("bernoulli_bandit", **FAMILY)
     learner = ml.make_learner("pearl", family, seed=seed, encoder_learns=label, **LEARNER)
     rows, spent, steps = [], 0.0, 0
     for i in range(max(STOPS) + 1):
@@ -74,8 +74,8 @@ def rows_of(label: str, seed: int) -> list[dict[str, Any]]:
 
 def anchors() -> list[dict[str, Any]]:
     """Random play and the oracle; seed -1."""
-    family = ml.make_family("point_navigation", **FAMILY)
-    tasks = family.sample_tasks(200, "test", seeded_generator("cpu", 17, 1))
+    family = ml.make_family("bernoulli_bandit", **FAMILY)
+    tasks = family.sample_tasks(400, "test", seeded_generator("cpu", 17, 1))
     random = ml.evaluate(ml.make_reference("random", family), family, tasks=tasks, episodes=20).mean[0]
     oracle = family.oracle(tasks)
     assert oracle is not None
