@@ -45,7 +45,7 @@ def value_explorer(
 
     controls: dict[str, Any] = {
         "start": choice("where Q begins", list(starts)),
-        "task": choice("goal", places, value=len(goals) // 2),
+        "task": choice("goal", places, value=min(2, len(goals) - 1)),
         "count": slider("backups", 0, backups, 1, min(5, backups)),
     }
     return Explorer(name, draw, controls, alt=alt)
