@@ -280,8 +280,8 @@ for study, threshold in REACHED.items():
 # **Right**, it hurts. No goal is wasted there; far ones gain most; so training moves to the corners, and the test
 # does not. The same arithmetic, another family: *choosing can help where tasks are wasted*.
 #
-# **Limit:** nor does it help every learner. The table's learner takes small plain steps; our own three runs, above,
-# took TRPO's. **Predict:** which of the three won?
+# **Limit:** nor does it help every learner. The left panel's setting, small plain steps, was our third: in two with
+# TRPO's, no way to choose was better. TRPO made our own three runs, above, too. **Predict:** which of the three won?
 
 # %%
 after_one = {name: runs[f"{name} held out"][:, 1].mean() for name in WAYS}
