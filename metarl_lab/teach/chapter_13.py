@@ -12,21 +12,12 @@ BEST = CANDIDATES[np.argsort(-RETURNS)[:3]]
 def check_refit(answer):
     got = numbers(answer(CANDIDATES.copy(), RETURNS.copy(), 3), (2, 4), "refit(candidates, returns, k)")
     worst = CANDIDATES[np.argsort(RETURNS)[:3]]
-    weights = RETURNS / RETURNS.sum()
-    weighted = weights @ CANDIDATES
     mistakes = {
         "Those are the k worst: a return is to be maximised, so sort downwards.": [worst.mean(0), worst.std(0)],
-        "The standard deviation is that of all candidates: the proposal then never narrows.": [
-            BEST.mean(0),
-            CANDIDATES.std(0),
-        ],
+        "That std is of all candidates: the proposal then never narrows.": [BEST.mean(0), CANDIDATES.std(0)],
         "You fit all candidates: the elites are the k best of them.": [CANDIDATES.mean(0), CANDIDATES.std(0)],
         "That is the single best candidate: a proposal needs the mean of the k best.": [BEST[0], BEST.std(0)],
         "You return the variance, not the standard deviation.": [BEST.mean(0), BEST.var(0)],
-        "You weigh candidates by their returns: that is another method, and fails when returns are negative.": [
-            weighted,
-            np.sqrt(weights @ (CANDIDATES - weighted) ** 2),
-        ],
     }
     right = np.stack([BEST.mean(0), BEST.std(0)])
     return diagnose(got, right, {k: np.stack(v) for k, v in mistakes.items()}, "Not mean and std of the k best.")
