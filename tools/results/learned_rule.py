@@ -1,6 +1,6 @@
 """A learned update rule against rules written by hand, on families that it never met.
 
-    python tools/results/learned_rule.py              # data/results/learned_rule.csv, about three CPU minutes
+    python tools/results/learned_rule.py              # data/results/learned_rule.csv, about four CPU minutes
     python tools/results/learned_rule.py seed0 seed1  # some of its parts: anchors, reinforce, actor_critic, seed0 ...
 
 Rules are trained across three tabular families in turn, several seeds. The step sizes of the hand-written rules are
@@ -39,7 +39,7 @@ from metarl_lab.rollout import seeded_generator
 from metarl_lab.types import Episodes, Seen, Spec
 
 TABLE = Path(__file__).resolve().parents[2] / "data" / "results" / "learned_rule.csv"
-SEEDS, ITERATIONS = (0, 1, 2), 84
+SEEDS, ITERATIONS = (0, 1, 2, 3), 84
 LEARNER: dict[str, Any] = {"decay_iterations": ITERATIONS, "span": 20.0}
 BATCHES, EPISODES, TASKS = 31, 8, 100  # of a life: 30 steps of an agent
 TRAINED = {
