@@ -37,7 +37,8 @@ def test_card(folder: Path) -> None:
     wanted = plan(line[2:])  # the command asks for this very learner on this very family
     assert wanted.learner.config == learner.config
     assert wanted.family == family
-    batches = 8 if learner.name == "learned_rule" else 1  # its agents start from nothing: what is stored is how they learn
+    # agents of a learned rule start from nothing: what is stored is how they learn
+    batches = 8 if learner.name == "learned_rule" else 1
     curve = ml.evaluate(learner, family, n_tasks=16, episodes=2, batches=batches)
     random = ml.evaluate(ml.make_reference("random", family), family, n_tasks=16, episodes=2)
     assert curve.mean[-1] > random.mean[0] or "point_navigation" in folder.name  # MAML starts near its origin
