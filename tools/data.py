@@ -202,6 +202,14 @@ RECIPES: dict[str, Recipe] = {
         batches=4,
         published_goals=True,
     ),
+    "learned_rule-collecting_gridworld": Recipe(
+        "learned_rule --family collecting_gridworld --iterations 45 --learner.span 20 --learner.decay-iterations 45",
+        (0, 1, 2),
+        3,
+        n_tasks=200,
+        episodes=8,
+        batches=21,
+    ),
 }
 
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import readme_methods as methods
 
 from metarl_lab.ops.statistics import mean_interval
 
@@ -152,6 +153,13 @@ PARTS = {
     "wang": wang,
     "navigation": navigation,
     "gradient": gradient,
+    "off_policy": methods.off_policy,
+    "discounts": methods.discounts,
+    "rules": methods.rules,
+    "models": methods.models,
+    "drift": methods.drift,
+    "selection": methods.selection,
+    "averages": methods.averages,
     "speed": speed,
 }
 

@@ -468,7 +468,7 @@ verdict("pendulum, share of MB-MPO's seeds that got there", np.isfinite(swings["
 # dynamics and only the reward differs (it was stopped after 6,000). The second goal on point navigation
 # is reached by RL2 alone. And env steps are not the only cost: see the CPU seconds.
 #
-# **Limit:** few seeds; budgets differ, and an open mark says only how far we went; two small families;
+# **Limit:** five seeds; budgets differ, and an open mark says only how far we went; two small families;
 # nothing tuned.
 #
 # ## Exercises

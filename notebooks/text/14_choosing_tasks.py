@@ -274,8 +274,8 @@ for study, threshold in REACHED.items():
 # %% [markdown]
 # **Left**, all that meet fewer impossible goals rise sooner: after some 50 thousand env steps they are where chance is
 # after 80. Then most lose it again; choosing by gain does not. It ends even above the anchor that trains on reachable
-# goals only: to know where a step gains is worth more than to know what is hopeless. Choosing by `progress` (four
-# seeds) ends lowest.
+# goals only: to know where a step gains is worth more than to know what is hopeless. Choosing by `progress`
+# ends lowest.
 #
 # **Right**, it hurts. No goal is wasted there; far ones gain most; so training moves to the corners, and the test
 # does not. The same arithmetic, another family: *choosing can help where tasks are wasted*.

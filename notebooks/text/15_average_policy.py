@@ -361,7 +361,7 @@ verdict("reported at N = 512", estimates.mean(0)[-1], at_least=4, at_most=5.1)
 # z = z.detach()                                                   # the critic's error stops here
 # ```
 #
-# Stored: two seeds on a bandit of five arms, ten pulls an episode, two episodes a trial, same env steps. A linear
+# Stored: three seeds on a bandit of five arms, ten pulls an episode, two episodes a trial, same env steps. A linear
 # probe (chapter 08) reads the arms off $z$ after ten random pulls. **Predict:** whose $z$ tells more? Who earns more?
 
 # %%
@@ -381,7 +381,7 @@ for title, column in {RETURN: "second", PROBE: "probe"}.items():
     curves[title] = {}
     for label, rows in runs.groupby("label"):
         run = rows.pivot(index="seed", columns="env_steps", values=column)
-        band = run.mean().to_numpy(), run.min().to_numpy(), run.max().to_numpy()  # two seeds: from one to the other
+        band = run.mean().to_numpy(), run.min().to_numpy(), run.max().to_numpy()  # from the least seed to the most
         curves[title][f"by {label}"] = (run.columns.to_numpy() / 1000, band)
 figure_with_alt(
     panels(curves, anchors, "thousand env steps", ["return per episode", "share of variance"]),
@@ -392,9 +392,9 @@ print("at the end, each seed\n" + last[["label", "seed", "first", "second", "pro
 
 # %% [markdown]
 # Both encoders learn to tell arms apart, and both agents earn more in the second episode than in the first. But the
-# critic's encoder is ahead by both measures, in both seeds: a contrast asks for whatever differs between tasks, the
-# critic's error for what is paid. **Limit:** two seeds, one short run, one family: enough to see that it works, not to
-# rank. CORRO and FOCAL argue for the contrast where data are offline and the critic's error misleads.
+# critic's agent earns more, in all three seeds, and its $z$ tells more in two: a contrast asks for whatever differs
+# between tasks, the critic's error for what is paid. **Limit:** three seeds, one short run, one family: enough to see
+# that it works, not to rank. CORRO and FOCAL argue for the contrast where data are offline and the critic's error misleads.
 #
 # ## Break it
 # A colleague distils two task policies into one with PyTorch's own `kl_div`. The loss falls, nothing complains.

@@ -1,6 +1,6 @@
 """PEARL's encoder trained by the critic's error or by a contrast: data/results/contrastive_context.csv.
 
-    python tools/results/contrastive_context.py                    # what is not there yet, two seeds
+    python tools/results/contrastive_context.py                    # what is not there yet, three seeds
 
 Same family, env steps, networks and seeds; only ``encoder_learns`` differs. At each stop: return of the first episode
 of a trial (ten pulls of five arms, z from the prior) and of the second, on 400 held-out tasks; and how much of the
@@ -29,7 +29,7 @@ from metarl_lab.tasks.base import TaskFamily
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "data" / "results" / "contrastive_context.csv"
-LABELS, SEEDS, STOPS = ("critic", "contrast"), (0, 1), (0, 10, 20, 40)
+LABELS, SEEDS, STOPS = ("critic", "contrast"), (0, 1, 2), (0, 10, 20, 40)
 FAMILY: dict[str, Any] = {"arms": 5, "horizon": 10}
 LEARNER: dict[str, Any] = {"episodes": 2, "gradient_steps": 40, "discount": 0.5}
 

@@ -39,7 +39,7 @@ from metarl_lab.rollout import seeded_generator
 from metarl_lab.types import Episodes, Seen, Spec
 
 TABLE = Path(__file__).resolve().parents[2] / "data" / "results" / "learned_rule.csv"
-SEEDS, ITERATIONS = (0, 1, 2, 3), 84
+SEEDS, ITERATIONS = (0, 1, 2, 3, 4), 84
 LEARNER: dict[str, Any] = {"decay_iterations": ITERATIONS, "span": 20.0}
 BATCHES, EPISODES, TASKS = 31, 8, 100  # of a life: 30 steps of an agent
 TRAINED = {

@@ -1,6 +1,6 @@
 """MQL against PEARL at equal environment steps, and what MQL's test-time adaptation adds: data/results/off_policy.csv.
 
-    python tools/results/off_policy.py             # what is not there yet, three seeds; some four minutes of one core
+    python tools/results/off_policy.py             # what is not there yet, five seeds; some six minutes of one core
     python tools/results/off_policy.py --seeds 1   # one of them
 
 One continuous family: ``point_navigation`` in ten moves of up to 0.25 per axis, tolerance 0.05, three episodes a trial.
@@ -31,7 +31,7 @@ from metarl_lab.rollout import begin, collect, seeded_generator
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "data" / "results" / "off_policy.csv"
 FAMILY = ("point_navigation", {"horizon": 10, "max_step": 0.25, "tolerance": 0.05})
-SEEDS = (1, 2, 3)
+SEEDS = (1, 2, 3, 4, 5)
 CHECKPOINTS = (12_000, 24_000, 36_000)
 EPISODES = 3  # of a trial in meta-training, and of a batch in testing
 RATES = (1e-4, 3e-4, 1e-3)
