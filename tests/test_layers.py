@@ -42,8 +42,8 @@ ORDER = [
 ]
 
 # Folders of formulas and networks, where one is made of others (an inner step of a surrogate, an ensemble of batched
-# perceptrons). Siblings may meet there as long as it is never in a circle. Everywhere else a file is one part of a kind (one learner, one
-# family), and stands alone.
+# perceptrons). Siblings may meet there as long as it is never in a circle. Everywhere else a file is one part of a
+# kind (one learner, one family), and stands alone.
 LIBRARIES = {"nets", "ops"}
 
 

@@ -394,7 +394,8 @@ print("at the end, each seed\n" + last[["label", "seed", "first", "second", "pro
 # Both encoders learn to tell arms apart, and both agents earn more in the second episode than in the first. But the
 # critic's agent earns more, in all three seeds, and its $z$ tells more in two: a contrast asks for whatever differs
 # between tasks, the critic's error for what is paid. **Limit:** three seeds, one short run, one family: enough to see
-# that it works, not to rank. CORRO and FOCAL argue for the contrast where data are offline and the critic's error misleads.
+# that it works, not to rank. CORRO and FOCAL argue for the contrast where data are offline and the critic's error
+# misleads.
 #
 # ## Break it
 # A colleague distils two task policies into one with PyTorch's own `kl_div`. The loss falls, nothing complains.

@@ -81,7 +81,7 @@ def test_scratch_is_not_trained():
     generator = seeded_generator("cpu", 0)
     metrics = learner.update(BANDIT, BANDIT.sample_tasks(5, "train", generator), generator)
     assert all(torch.equal(x, kept[k]) for k, x in learner.state_dict().items())
-    assert metrics.scores.shape == (5,) and metrics.values["env_steps"] == 5 * 20 * 5
+    assert metrics.scores.shape == (5, 1) and metrics.values["env_steps"] == 5 * 20 * 5
 
 
 @pytest.mark.parametrize(
