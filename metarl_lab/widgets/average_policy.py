@@ -49,7 +49,7 @@ def average_explorer(
 
     controls = {
         "tasks": choice("tasks", list(range(2, len(names) + 1)), len(names)),
-        "temperature": slider("temperature of the tasks", 0.2, 3.0, 0.2, 0.6),
+        "temperature": slider("temperature", 0.2, 3.0, 0.2, 0.6),
         "place": slider("candidate", -0.5, 1.5, 0.05, 0.5),
     }
     return Explorer(name, draw, controls, alt=_alt)

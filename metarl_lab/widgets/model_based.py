@@ -49,7 +49,7 @@ def imagination_explorer(
 
     controls: dict[str, Any] = {
         "task": choice("task", list(tasks)),
-        "moment": choice("steps since it weakened", list(moments), moments[-1]),
+        "moment": choice("steps after", list(moments), moments[-1]),
         "window": choice("adaptation window M", list(windows), windows[-1]),
         "ahead": slider("imagined steps", 1, depth, 1, depth),
     }
