@@ -143,7 +143,7 @@ def wang() -> str:
 
 
 def speed() -> str:
-    """The stored output of `metarl bench`; of the first table, which has a row for each number of tasks, those of 100."""
+    """The stored output of `metarl bench`; of its first table, with a row for each number of tasks, those of 100."""
     head, collected, *rest = (RESULTS / "bench.txt").read_text().rstrip().split("\n\n")
     title, *rows = collected.splitlines()
     kept = [row for row in rows if row.split()[-3] == "100"]
