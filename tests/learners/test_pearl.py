@@ -12,6 +12,7 @@ from torch import Tensor
 import metarl_lab as ml
 from metarl_lab.learners.pearl import PEARL, PEARLMemory
 from metarl_lab.nets.set_encoder import Factors, encode_transition
+from metarl_lab.ops.contrast import cosine_scores
 from metarl_lab.ops.transitions import transition_rows
 from metarl_lab.rollout import begin, collect, seeded_generator
 from metarl_lab.tasks.base import TaskFamily
@@ -206,6 +207,20 @@ def test_a_contrast_trains_the_encoder_and_the_critics_error_does_not(monkeypatc
         assert grad.abs().sum() > 0, name
         assert torch.equal(grad, without[name]) != encoders, name
         assert not encoders or (torch.equal(grad, dense[name]) and not without[name].any()), name
+
+
+def test_both_sets_of_a_contrast_train_the_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    family, learning = Levers(), []
+
+    def scores(first: Tensor, second: Tensor, temperature: float) -> Tensor:
+        learning.extend((first.requires_grad, second.requires_grad))
+        return cosine_scores(first, second, temperature)
+
+    made = learner(family, encoder_learns="contrast")
+    _, episodes, _ = acted(made, family)
+    monkeypatch.setattr("metarl_lab.learners.pearl.cosine_scores", scores)
+    made.losses(transition_rows(episodes, episodes.reward), seeded_generator("cpu", 3))
+    assert learning == [True, True]
 
 
 def test_a_contrast_sets_different_trials_of_one_task_against_those_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
