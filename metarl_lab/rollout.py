@@ -100,9 +100,10 @@ def _episode(
             store["mask"][k, h] = alive
             store["terminated"][k, h] = terminated & alive
             store["reward"][k, h] = new_reward * alive
-            memory = new_memory if agent.shares_memory else _where(alive, new_memory, memory)
-            action, reward = _where(alive, (new_action, new_reward), (action, reward))
-            store["final_observation"][k] = _where(alive, family.observe(tasks, state), store["final_observation"][k])
+            memory = new_memory if agent.shares_memory else where_copies(alive, new_memory, memory)
+            action, reward = where_copies(alive, (new_action, new_reward), (action, reward))
+            after, final = family.observe(tasks, state), store["final_observation"]
+            final[k] = where_copies(alive, after, final[k])
             alive = alive & ~terminated
         else:
             store["reward"][k, h] = new_reward
@@ -128,7 +129,7 @@ def _allocate(spec: Spec, n: int, copies: int, episodes: int, device: torch.devi
     }
 
 
-def _where(condition: Tensor, new: Any, old: Any) -> Any:
+def where_copies(condition: Tensor, new: Any, old: Any) -> Any:
     """Per copy, the new tensors where the condition (T, E) holds and the old ones elsewhere."""
 
     def pick(a: Tensor, b: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ from metarl_lab.ops.sampling import KEY_NOISE, spread
 from metarl_lab.ops.transitions import transition_rows
 from metarl_lab.ops.windows import Recent, nothing_recent, push
 from metarl_lab.replay import Replay
-from metarl_lab.rollout import begin, collect
+from metarl_lab.rollout import begin, collect, where_copies
 from metarl_lab.tasks.base import TaskFamily, Tasks, check_positive
 from metarl_lab.types import Episodes, Memory, Metrics, Seen, Spec
 
@@ -136,7 +136,7 @@ class GrBAL(MetaLearner):
         memory = self.take_in(memory, seen)
         plan = self.plan(memory, key)
         at_random = uniform_actions(self.spec, noise[..., 0] if self.spec.discrete else noise)
-        action = _where(memory.explore, at_random, plan.action[:, 0].view_as(at_random))
+        action = where_copies(memory.explore, at_random, plan.action[:, 0].view_as(at_random))
         later = follow(self.spec, plan)
         return action, memory._replace(start=Proposal(*(x.unflatten(0, key.shape[:2]) for x in later)))
 
@@ -149,8 +149,8 @@ class GrBAL(MetaLearner):
         newest = {name: x[:, :, -1].flatten(0, 1) for name, x in recent._asdict().items()}
         latent = self.dynamics.read(newest, memory.latent.flatten(0, 1)).view_as(memory.latent)
         anew = self.begin(*seen.reward.shape)
-        start = Proposal(*(_where(seen.start, x, y) for x, y in zip(anew.start, memory.start, strict=True)))
-        latent = _where(seen.start, anew.latent, latent)
+        start = where_copies(seen.start, anew.start, memory.start)
+        latent = where_copies(seen.start, anew.latent, latent)
         return GrBALMemory(recent, latent, seen.observation, start, memory.explore)
 
     def plan(self, memory: GrBALMemory, key: Tensor) -> Plan:
@@ -189,8 +189,3 @@ class GrBAL(MetaLearner):
         scores = episodes.returns.mean(1)  # (T, K)
         values = {"return": scores.mean().item(), "env_steps": episodes.env_steps}
         return Metrics(values | {k: x.item() for k, x in parts.items()}, scores)
-
-
-def _where(condition: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Per copy: condition (T, E), x and y (T, E, ...)."""
-    return torch.where(condition.reshape(*condition.shape, *(1,) * (x.ndim - 2)), x, y)
