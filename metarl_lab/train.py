@@ -14,12 +14,12 @@ from typing import Any
 import torch
 
 from metarl_lab.catalog import make_sampler
-from metarl_lab.checkpoint import describe, options, remake, restore, versions
-from metarl_lab.files import find_folder
 from metarl_lab.learners.base import MetaLearner
-from metarl_lab.loop import Run as Run
-from metarl_lab.loop import Training
-from metarl_lab.run_folder import RunFolder, read_config
+from metarl_lab.runs.checkpoint import describe, options, remake, restore, versions
+from metarl_lab.runs.files import find_folder
+from metarl_lab.runs.folder import RunFolder, read_config
+from metarl_lab.runs.loop import Run as Run
+from metarl_lab.runs.loop import Training
 from metarl_lab.samplers.base import TaskSampler
 from metarl_lab.tasks.base import TaskFamily
 

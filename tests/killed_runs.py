@@ -17,8 +17,9 @@ from typing import Any
 import torch
 from toy import Remembering, bandit, toy
 
-from metarl_lab import files, run_folder
-from metarl_lab.checkpoint import versions
+from metarl_lab.runs import files
+from metarl_lab.runs.checkpoint import versions
+from metarl_lab.runs.folder import RunFolder
 from metarl_lab.train import train
 
 ITERATIONS, EVERY, FATAL = 12, 3, 8  # checkpoints at 0, 3, 6, 9, 12; death at or after iteration 8
@@ -55,7 +56,7 @@ def prepare(way: str, learner: Any) -> None:
     if way == "in_update":
         learner.during = lambda iteration, values: die() if iteration == FATAL else None
     elif way == "half_row":
-        original = run_folder.RunFolder.append
+        original = RunFolder.append
 
         def append(self: Any, row: dict[str, float]) -> None:
             if row["iteration"] == FATAL:
@@ -64,7 +65,7 @@ def prepare(way: str, learner: Any) -> None:
                 die()
             original(self, row)
 
-        run_folder.RunFolder.append = append  # type: ignore[method-assign]
+        RunFolder.append = append  # type: ignore[method-assign]
     else:
         fatal = {"first_checkpoint": "00000000", "half_config": "config"}.get(way, "00000009")
         if way in ("half_checkpoint", "first_checkpoint", "half_config"):

@@ -8,7 +8,7 @@ import pytest
 
 import data as recipes
 import metarl_lab as ml
-from metarl_lab.cli import plan
+from metarl_lab.commands.cli import plan
 
 ROOT = Path(__file__).resolve().parent.parent
 AGENTS = sorted(p.parent for p in (ROOT / "data" / "checkpoints").glob("*/card.json"))

@@ -13,10 +13,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "metarl_lab"
 # A module may import those above it, never one below.
 ORDER = [
     "types",
-    "files",
-    "interrupts",
-    "arguments",
     "ops",
+    "exact",
     "nets",
     "tasks",
     "rollout",
@@ -26,25 +24,20 @@ ORDER = [
     "samplers",
     "references",
     "catalog",
-    "checkpoint",
-    "run_folder",
-    "loop",
+    "runs",
     "train",
     "evaluate",
-    "scoreboard",
-    "bench",
-    "cli",
+    "commands",
     "adapters",
     "scale",
     "teach",
-    "plots",
-    "widgets",
+    "chapters",
 ]
 
-# Folders of formulas and networks, where one is made of others (an inner step of a surrogate, an ensemble of batched
-# perceptrons). Siblings may meet there as long as it is never in a circle. Everywhere else a file is one part of a
-# kind (one learner, one family), and stands alone.
-LIBRARIES = {"nets", "ops"}
+# Folders in which one file is made of others (an inner step of a surrogate, an ensemble of batched perceptrons, the
+# loop of a run folder). Siblings may meet there as long as it is never in a circle. Everywhere else a file is one part
+# of a kind (one learner, one family), and stands alone.
+LIBRARIES = {"commands", "exact", "nets", "ops", "runs", "teach"}
 
 
 def imported(tree: ast.AST, module: list[str], package: str, is_init: bool) -> list[tuple[int, list[str]]]:
@@ -95,6 +88,11 @@ def judge(module: list[str], target: list[str], is_init: bool, root: Path) -> st
         if ORDER.index(target[0]) > ORDER.index(module[0]):
             return f"{module[0]} imports {target[0]}, which is below it"
         return ""
+    if module[0] == "chapters":
+        # A chapter is a folder of its own. Its files may meet; what two chapters use belongs in teach/.
+        if target[1:2] == module[1:2]:
+            return ""
+        return f"{'.'.join(module)} imports another chapter, {'.'.join(target)}; what two chapters use moves to teach/"
     # The same folder: its __init__ may gather its own modules, a sibling may import only the base.
     if is_init or module[0] in LIBRARIES or (len(target) > 1 and target[1] == "base"):
         return ""
@@ -147,8 +145,10 @@ def plant(tmp_path: Path, files: dict[str, str]) -> list[str]:
         ("learners/maml.py", "from .rl2 import RL2", "its sibling learners.rl2"),
         ("learners/maml.py", "from . import rl2", "its sibling learners.rl2"),
         ("learners/maml.py", "import metarl_lab.learners.rl2", "its sibling learners.rl2"),
-        ("learners/__init__.py", "from ..widgets import game", "learners imports widgets"),
-        ("learners/maml.py", "def f():\n    from metarl_lab.widgets import game", "learners imports widgets"),
+        ("learners/__init__.py", "from ..teach import quiz", "learners imports teach"),
+        ("learners/maml.py", "def f():\n    from metarl_lab.teach import quiz", "learners imports teach"),
+        ("teach/quizzes.py", "from metarl_lab.chapters.ch05_maml.exercises import QUIZZES", "teach imports chapters"),
+        ("chapters/ch05_maml/widget.py", "from metarl_lab.chapters.ch06_x.figures import f", "another chapter"),
         ("train.py", "from metarl_lab import make_family", "public face"),
         ("helpers.py", "x = 1", "no place in ORDER"),
     ],
@@ -165,6 +165,8 @@ def test_what_is_allowed_passes(tmp_path: Path) -> None:
         "ops/inner_step.py": "from metarl_lab.ops.surrogates import surrogate",
         "learners/maml.py": "from metarl_lab.learners.base import A\nfrom . import base\nfrom ..ops import returns",
         "evaluate.py": "import torch\nfrom metarl_lab.train import train\nfrom .types import Episodes",
-        "widgets/game.py": "from ..plots.curve import curve",
+        "chapters/ch05_maml/widget.py": "from metarl_lab.chapters.ch05_maml.figures import curve",
+        "chapters/ch05_maml/figures.py": "from ...teach.figures import look",
+        "teach/quizzes.py": "from .base import show",
     }
     assert plant(tmp_path, files) == []

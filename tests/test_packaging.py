@@ -66,7 +66,7 @@ def test_the_core_still_allows_the_torch_of_gpu_machines() -> None:
 
 def test_the_extras_of_the_design_exist() -> None:
     assert set(PROJECT["optional-dependencies"]) == {"sim", "tools", "scale", "site", "dev"}
-    assert PROJECT["scripts"] == {"metarl": "metarl_lab.cli:main"}
+    assert PROJECT["scripts"] == {"metarl": "metarl_lab.commands.cli:main"}
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "notebooks/index.md"])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import readme
 
-from metarl_lab.cli import plan
+from metarl_lab.commands.cli import plan
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "README.md").read_text()

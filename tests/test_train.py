@@ -17,8 +17,8 @@ import torch
 from toy import Remembering, RememberingConfig, bandit, same, state_of, toy, without_time
 
 import metarl_lab as ml
-from metarl_lab import loop
 from metarl_lab.rollout import seeded_generator
+from metarl_lab.runs import loop
 from metarl_lab.train import choose_device
 
 HERE = Path(__file__).parent
@@ -204,7 +204,7 @@ def test_weights_that_are_not_finite_never_reach_a_checkpoint(tmp_path: Path) ->
 
 
 def last(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    from metarl_lab.checkpoint import last_checkpoint
+    from metarl_lab.runs.checkpoint import last_checkpoint
 
     found = last_checkpoint(folder / "checkpoints")
     return found.about, found.tensors

@@ -65,7 +65,7 @@ def types_step() -> bool:
 
 
 def layers_step() -> bool:
-    return run("pytest", "-q", "tests/test_layers.py", "tests/test_sizes.py", "tests/test_packaging.py")
+    return run("pytest", "-q", "tests/test_layers.py", "tests/test_packaging.py")
 
 
 def tests_step() -> bool:

@@ -20,10 +20,10 @@ import numpy as np
 import pandas as pd
 
 import metarl_lab as ml
-from metarl_lab.checkpoint import save_agent
-from metarl_lab.cli import plan
+from metarl_lab.commands.cli import plan
 from metarl_lab.learners.base import MetaLearner
 from metarl_lab.ops.statistics import mean_interval
+from metarl_lab.runs.checkpoint import save_agent
 from metarl_lab.tasks.base import TaskFamily
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -8,8 +8,8 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from metarl_lab.ops.bandits import count_pull, no_pulls, posterior_mean
-from metarl_lab.ops.beliefs import ModelBelief, mean_model, nothing_known, plan, take_in, values_at
+from metarl_lab.exact.bandits import count_pull, no_pulls, posterior_mean
+from metarl_lab.exact.model_beliefs import ModelBelief, mean_model, nothing_known, plan, take_in, values_at
 from metarl_lab.tasks.base import TaskFamily, Tasks
 from metarl_lab.tasks.bernoulli_bandit import BernoulliBandit
 from metarl_lab.tasks.tabular_mdp import TabularMDP

@@ -8,11 +8,11 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from metarl_lab.ops import bandit_exact, correlated_exact, gridworld_exact, informative_exact, two_step_exact
-from metarl_lab.ops.bandit_exact import code_weights, pair_code, solve_bandit
-from metarl_lab.ops.bandits import count_pull, no_pulls, posterior_mean
-from metarl_lab.ops.goal_beliefs import GoalBelief, known_goal, nothing_visited, take_in, towards
-from metarl_lab.ops.gridworld_exact import Plan, Search, distances, search_plan
+from metarl_lab.exact import bernoulli_bandit, correlated_bandit, gridworld, informative_bandit, two_step
+from metarl_lab.exact.bandits import count_pull, no_pulls, posterior_mean
+from metarl_lab.exact.bernoulli_bandit import code_weights, pair_code, solve_bandit
+from metarl_lab.exact.goal_beliefs import GoalBelief, known_goal, nothing_visited, take_in, towards
+from metarl_lab.exact.gridworld import Plan, Search, distances, search_plan
 from metarl_lab.ops.sampling import random_argmax
 from metarl_lab.references.base import Reference, check_family
 from metarl_lab.tasks.base import TaskFamily
@@ -35,11 +35,11 @@ class BayesOptimal(Reference):
     """Maximises the expected total reward of the trial under the family's prior; ``value`` is that expectation.
 
     No agent that does not know its task does better on average: one that seems to by more than its interval has a bug.
-    A bandit's policy is a table over what was seen of each arm (``ops.bandit_exact``); a gridworld's is a fixed search
-    until the goal is met and the shortest way to it from then on (``ops.gridworld_exact``). In the two-step task and
-    the correlated bandit no action tells more than another, and it is greedy on the exact belief (``two_step_exact``,
-    ``correlated_exact``); in the informative bandit it asks where that pays (``informative_exact``). In these three a
-    trial is one episode.
+    A bandit's policy is a table over what was seen of each arm (``exact.bernoulli_bandit``); a gridworld's is a fixed
+    search until the goal is met and the shortest way to it from then on (``exact.gridworld``). In the two-step task and
+    the correlated bandit no action tells more than another, and it is greedy on the exact belief (``exact.two_step``,
+    ``exact.correlated_bandit``); in the informative bandit it asks where that pays (``exact.informative_bandit``). In
+    these three a trial is one episode.
 
     Parameters
     ----------
@@ -50,8 +50,8 @@ class BayesOptimal(Reference):
     episodes : int, optional
         Gridworld only: episodes in the whole trial, by default the family's. Later ones repeat the search.
     max_states : int, optional
-        ValueError above this many states. Bandits (3 million unless given, ``ops.bandit_exact.count_states``): 2 arms
-        and 100 pulls have 2.2 million, 5 arms and 10 pulls 1,951, 10 and 10 2,296; 5 arms and 100 pulls 4e11.
+        ValueError above this many states. Bandits (3 million unless given, ``exact.bernoulli_bandit.count_states``): 2
+        arms and 100 pulls have 2.2 million, 5 arms and 10 pulls 1,951, 10 and 10 2,296; 5 arms and 100 pulls 4e11.
         Gridworlds (100,000 unless given): 99 in the published protocol.
     """
 
@@ -96,7 +96,7 @@ class _Bandit:
     def __init__(self, family: TaskFamily, pulls: int | None, max_states: int | None) -> None:
         self.arms = family.spec.action_size
         self.pulls = family.spec.horizon if pulls is None else pulls
-        solution = solve_bandit(self.arms, self.pulls, max_states or bandit_exact.MAX_STATES)
+        solution = solve_bandit(self.arms, self.pulls, max_states or bernoulli_bandit.MAX_STATES)
         self.value = solution.value
         self._weight = torch.from_numpy(code_weights(self.pulls))
         # states after different numbers of pulls are different multisets, so one sorted list holds all of them
@@ -123,7 +123,7 @@ class _Grid:
 
     def __init__(self, family: GridWorld, episodes: int | None, max_states: int | None) -> None:
         episodes = family.episodes if episodes is None else episodes
-        solution = _search(family, episodes, max_states or gridworld_exact.MAX_STATES)
+        solution = _search(family, episodes, max_states or gridworld.MAX_STATES)
         self.value = solution.value
         self._plan = torch.from_numpy(solution.actions)  # (K, H)
         self._prior, self._successor = family.prior, family.successor
@@ -157,13 +157,13 @@ class _TwoStep:
 
     def __init__(self, family: TwoStep) -> None:
         self.pays, self.reversal = family.pays, family.reversal
-        self.value = two_step_exact.bayes_value(family.horizon, family.common, family.pays, family.reversal).value
+        self.value = two_step.bayes_value(family.horizon, family.common, family.pays, family.reversal).value
 
     def begin(self, n_tasks: int, copies: int, device: torch.device) -> Tensor:
-        return two_step_exact.no_belief(n_tasks, copies, device)
+        return two_step.no_belief(n_tasks, copies, device)
 
     def act(self, memory: Tensor, seen: Seen, noise: Tensor) -> tuple[Tensor, Tensor]:
-        after = two_step_exact.filter_step(memory, seen.observation.argmax(-1), seen.reward, self.pays, self.reversal)
+        after = two_step.filter_step(memory, seen.observation.argmax(-1), seen.reward, self.pays, self.reversal)
         belief = torch.where(seen.start.unsqueeze(-1), 0.5, after)
         # rounded, so that what is equal but for the last bits counts as equal
         return random_argmax((belief * _EVEN).round(), noise), belief
@@ -173,13 +173,13 @@ class _Correlated:
     """Its memory: the evidence for each arm, (T, E, 2)."""
 
     def __init__(self, family: CorrelatedBandit) -> None:
-        self.value = correlated_exact.bayes_value(family.horizon, family.low)
+        self.value = correlated_bandit.bayes_value(family.horizon, family.low)
 
     def begin(self, n_tasks: int, copies: int, device: torch.device) -> Tensor:
-        return correlated_exact.no_evidence(n_tasks, copies, device)
+        return correlated_bandit.no_evidence(n_tasks, copies, device)
 
     def act(self, memory: Tensor, seen: Seen, noise: Tensor) -> tuple[Tensor, Tensor]:
-        evidence = correlated_exact.count_evidence(memory, seen.action, seen.reward)
+        evidence = correlated_bandit.count_evidence(memory, seen.action, seen.reward)
         return random_argmax(evidence, noise), evidence  # the posterior means have the order of the evidence
 
 
@@ -188,16 +188,16 @@ class _Informative:
 
     def __init__(self, family: InformativeBandit) -> None:
         self.arms, self.horizon = family.arms, family.horizon
-        solution = informative_exact.solve_informative(family.arms, family.horizon, TARGET_PAY, OTHER_PAY)
+        solution = informative_bandit.solve_informative(family.arms, family.horizon, TARGET_PAY, OTHER_PAY)
         self.value = solution.value
         self._ask = torch.from_numpy(solution.ask)
 
     def begin(self, n_tasks: int, copies: int, device: torch.device) -> Tensor:
         self._ask = self._ask.to(device)
-        return informative_exact.all_possible(n_tasks, copies, self.arms, device)
+        return informative_bandit.all_possible(n_tasks, copies, self.arms, device)
 
     def act(self, memory: Tensor, seen: Seen, noise: Tensor) -> tuple[Tensor, Tensor]:
-        possible = informative_exact.rule_out(memory, seen.action, seen.reward, OTHER_PAY)
+        possible = informative_bandit.rule_out(memory, seen.action, seen.reward, OTHER_PAY)
         ask = self._ask[self.horizon - seen.step, possible.sum(-1)]
         lowest = possible.long().argmax(-1)  # the first that may be the target
         return torch.where(ask, self.arms - 1, lowest), possible

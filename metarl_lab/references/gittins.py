@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from metarl_lab.ops.bandits import count_pull, finite_gittins, no_pulls, posterior_mean
+from metarl_lab.exact.bandits import count_pull, finite_gittins, no_pulls, posterior_mean
 from metarl_lab.ops.sampling import random_argmax
 from metarl_lab.references.base import Reference, check_family
 from metarl_lab.tasks.base import TaskFamily
@@ -16,7 +16,7 @@ from metarl_lab.types import Memory, Seen
 
 
 class Gittins(Reference):
-    """Pull the arm with the largest finite-horizon Gittins index (see ``ops.bandits.finite_gittins``).
+    """Pull the arm with the largest finite-horizon Gittins index (see ``exact.bandits.finite_gittins``).
 
     With a discount and no end, playing the index is optimal (Gittins 1979). With a number of pulls left it is not,
     quite: 6.02152 against 6.02179 for two arms and ten pulls. With five arms and ten pulls it is optimal too.

@@ -7,10 +7,18 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from metarl_lab.ops.beliefs import MODEL_NOISE, ModelBelief, nothing_known, plan, sample_model, take_in, values_at
-from metarl_lab.ops.goal_beliefs import GoalBelief, known_goal, nothing_visited, sample_goal, towards
-from metarl_lab.ops.goal_beliefs import take_in as take_in_visit
-from metarl_lab.ops.gridworld_exact import distances
+from metarl_lab.exact.goal_beliefs import GoalBelief, known_goal, nothing_visited, sample_goal, towards
+from metarl_lab.exact.goal_beliefs import take_in as take_in_visit
+from metarl_lab.exact.gridworld import distances
+from metarl_lab.exact.model_beliefs import (
+    MODEL_NOISE,
+    ModelBelief,
+    nothing_known,
+    plan,
+    sample_model,
+    take_in,
+    values_at,
+)
 from metarl_lab.ops.sampling import random_argmax
 from metarl_lab.references.base import Reference, check_family
 from metarl_lab.tasks.base import TaskFamily
@@ -39,7 +47,7 @@ class PSRL(Reference):
 
     One draw for a whole episode is what lets it explore in depth. All MDPs of a batch are drawn and planned at once.
     In a gridworld the draw is a goal: the agent goes there by a shortest way, every step that shortens it being equally
-    likely, and waits. Where the goal is met on the way it stays. ``ops.gridworld_psrl`` computes what it
+    likely, and waits. Where the goal is met on the way it stays. ``exact.gridworld_psrl`` computes what it
     earns, exactly.
 
     Parameters

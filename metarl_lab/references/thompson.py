@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from metarl_lab.ops.bandits import beta_parameters, count_pull, no_pulls
+from metarl_lab.exact.bandits import beta_parameters, count_pull, no_pulls
 from metarl_lab.ops.sampling import KEY_NOISE, beta
 from metarl_lab.references.base import Reference, check_family
 from metarl_lab.tasks.base import TaskFamily

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from metarl_lab.ops.bandits import count_pull, no_pulls
+from metarl_lab.exact.bandits import count_pull, no_pulls
 from metarl_lab.ops.sampling import random_argmax
 from metarl_lab.references.base import Reference, check_family
 from metarl_lab.tasks.base import TaskFamily

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from metarl_lab.ops import planning
+from metarl_lab.exact import planning
 from metarl_lab.ops.sampling import random_argmax
 from metarl_lab.references.base import Knowing, check_family
 from metarl_lab.tasks.base import TaskFamily, Tasks
@@ -18,7 +18,7 @@ from metarl_lab.types import Seen
 
 
 class ValueIteration(Knowing):
-    """Finite-horizon value iteration on the true model (see ``ops.planning.value_iteration``).
+    """Finite-horizon value iteration on the true model (see ``exact.planning.value_iteration``).
 
     A bandit is the MDP with one state, so there it pulls the truly best arm. Its memory is Q, (T, H, S, A).
     """

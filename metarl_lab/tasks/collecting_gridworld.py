@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metarl_lab.ops.collecting import collecting_values
+from metarl_lab.exact.collecting_gridworld import collecting_values
 from metarl_lab.ops.grid import MOVES, one_hot_rows, tables
 from metarl_lab.tasks.base import TaskFamily, check_positive, split_uniform
 from metarl_lab.types import SPLITS, Spec

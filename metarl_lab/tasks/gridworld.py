@@ -80,7 +80,7 @@ class GridWorld(TaskFamily):
         return tables(self.size, torch.device("cpu"))[0]
 
     def model(self, tasks: GridTasks) -> tuple[Tensor, Tensor]:
-        """P(s' | s, a) (T, S, A, S) and R(s, a) (T, S, A) of each task: what ``ops.planning`` plans with."""
+        """P(s' | s, a) (T, S, A, S) and R(s, a) (T, S, A) of each task: what ``exact.planning`` plans with."""
         after, rows = tables(self.size, tasks.goal.device)
         found = after == tasks.goal[:, None, None]
         return rows[after].expand(len(found), *after.shape, len(rows)), torch.where(found, 1.0, -0.1)

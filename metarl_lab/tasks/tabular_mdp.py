@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metarl_lab.ops.beliefs import Prior
+from metarl_lab.exact.model_beliefs import Prior
+from metarl_lab.exact.planning import value_iteration
 from metarl_lab.ops.distributions import standard_normal
-from metarl_lab.ops.planning import value_iteration
 from metarl_lab.tasks.base import TaskFamily, check_positive, split_uniform
 from metarl_lab.types import Spec
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import importlib.util
 import math
 import pkgutil
 import re
@@ -25,19 +26,19 @@ class Blank(Rejected):
 
 
 @cache
-def every(attribute: str, package: str = "metarl_lab.teach") -> dict[str, Any]:
-    """Collect `attribute` ("EXERCISES" or "QUIZZES") of every `chapter_NN*.py` of `package`, by id, in order.
+def every(attribute: str, package: str = "metarl_lab.chapters") -> dict[str, Any]:
+    """Collect `attribute` ("EXERCISES" or "QUIZZES") of `exercises.py` in every folder `chNN_name` of `package`, by id.
 
-    Raises ValueError when two have one id, or an id does not belong to its file's chapter.
+    Raises ValueError when two have one id, or an id does not belong to its folder's chapter.
     """
     found: dict[str, Any] = {}
-    for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
-        chapter = re.fullmatch(r"chapter_(\d\d)\w*", module.name)
-        if not chapter:
+    for folder in pkgutil.iter_modules(importlib.import_module(package).__path__):
+        chapter = re.fullmatch(r"ch(\d\d)_\w+", folder.name)
+        if not chapter or importlib.util.find_spec(f"{package}.{folder.name}.exercises") is None:
             continue
-        for item in getattr(importlib.import_module(f"{package}.{module.name}"), attribute, ()):
+        for item in getattr(importlib.import_module(f"{package}.{folder.name}.exercises"), attribute, ()):
             if item.id in found or not item.id.startswith(chapter[1] + "."):
-                raise ValueError(f"{module.name}.py: id {item.id!r} is taken or not of chapter {chapter[1]}")
+                raise ValueError(f"{folder.name}/exercises.py: id {item.id!r} is taken or not of chapter {chapter[1]}")
             found[item.id] = item
     return dict(sorted(found.items()))
 

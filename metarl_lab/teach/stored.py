@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from metarl_lab.files import find_folder, write_whole
+from metarl_lab.runs.files import find_folder, write_whole
 
 Arrays = dict[str, np.ndarray]
 

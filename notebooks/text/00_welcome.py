@@ -24,12 +24,12 @@ from tqdm import tqdm
 
 import metarl_lab as ml
 from metarl_lab.ops.statistics import mean_interval
-from metarl_lab.plots.bandit_game import meta_rl_picture
-from metarl_lab.plots.base import adaptation_curves, figure_with_alt
+from metarl_lab.chapters.ch00_welcome.figures import meta_rl_picture
+from metarl_lab.teach.figures import adaptation_curves, figure_with_alt
 from metarl_lab.rollout import seeded_generator
 from metarl_lab.teach import announce, check, hint, progress, quiz, show_source, solution, speed, verdict  # noqa: F401
 from metarl_lab.train import choose_device
-from metarl_lab.widgets.bandit_game import BanditGame, deal, play, regret_of
+from metarl_lab.chapters.ch00_welcome.widget import BanditGame, deal, play, regret_of
 
 SPEED = speed()  # "peek", "quick" or "full"
 GAMES = {"peek": 5_000, "quick": 20_000, "full": 100_000}[SPEED]

@@ -24,17 +24,22 @@ import torch
 from tqdm import tqdm
 
 import metarl_lab as ml
-from metarl_lab.files import find_folder
-from metarl_lab.ops.bandit_exact import index_policy_value, solve_bandit
+from metarl_lab.runs.files import find_folder
+from metarl_lab.exact.bernoulli_bandit import index_policy_value, solve_bandit
 from metarl_lab.ops.statistics import mean_interval
-from metarl_lab.plots.base import figure_with_alt
-from metarl_lab.plots.ordinary_rl import cost_by_task, gap_curves, practice_curves, share_of_best
+from metarl_lab.teach.figures import figure_with_alt
+from metarl_lab.chapters.ch01_what_ordinary_rl_cannot_do.figures import (
+    cost_by_task,
+    gap_curves,
+    practice_curves,
+    share_of_best,
+)
 from metarl_lab.rollout import begin, collect, seeded_generator
 from metarl_lab.tasks.bernoulli_bandit import BanditTasks
 from metarl_lab.tasks.point_navigation import NavigationTasks
 from metarl_lab.teach import announce, check, hint, quiz, show_source, speed, stored_or_run, verdict
 from metarl_lab.types import map_tensors
-from metarl_lab.widgets.ordinary_rl import Walks, sample_counter, task_changer
+from metarl_lab.chapters.ch01_what_ordinary_rl_cannot_do.widget import Walks, sample_counter, task_changer
 
 SPEED = speed()  # "peek", "quick" or "full"
 FULL = SPEED == "full"

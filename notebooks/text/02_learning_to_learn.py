@@ -19,16 +19,16 @@ import pandas as pd
 import torch
 
 import metarl_lab as ml
-from metarl_lab.files import find_folder
-from metarl_lab.ops.bandit_exact import index_policy_value, solve_bandit
-from metarl_lab.ops.bandits import count_pull
+from metarl_lab.runs.files import find_folder
+from metarl_lab.exact.bernoulli_bandit import index_policy_value, solve_bandit
+from metarl_lab.exact.bandits import count_pull
 from metarl_lab.ops.sampling import random_argmax
 from metarl_lab.ops.statistics import mean_interval
-from metarl_lab.plots.base import adaptation_curves, draw_anchors, figure_with_alt, look, new_figure
+from metarl_lab.teach.figures import adaptation_curves, draw_anchors, figure_with_alt, look, new_figure
 from metarl_lab.rollout import begin, collect, seeded_generator
 from metarl_lab.teach import announce, check, hint, quiz, show_source, speed, verdict
 from metarl_lab.types import Seen
-from metarl_lab.widgets.memory import memory_stepper, record_gradient, record_recurrent
+from metarl_lab.chapters.ch02_learning_to_learn.widget import memory_stepper, record_gradient, record_recurrent
 
 torch.set_num_threads(1)  # these networks are small: more threads only wait for each other
 SPEED = speed()

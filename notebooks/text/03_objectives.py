@@ -22,12 +22,12 @@ import torch
 from scipy import stats
 from tqdm import tqdm
 
-from metarl_lab.ops.planning import policy_evaluation
+from metarl_lab.exact.planning import policy_evaluation
 from metarl_lab.ops.statistics import mean_interval
-from metarl_lab.plots.base import figure_with_alt
-from metarl_lab.plots.objectives import optimism_lines
+from metarl_lab.teach.figures import figure_with_alt
+from metarl_lab.chapters.ch03_objectives.figures import optimism_lines
 from metarl_lab.teach import announce, check, hint, quiz, solution, speed
-from metarl_lab.widgets.objectives import landscape_explorer, trial_explorer
+from metarl_lab.chapters.ch03_objectives.widget import landscape_explorer, trial_explorer
 
 torch.set_default_dtype(torch.float64)
 pd.options.display.float_format = "{:.2f}".format

@@ -22,11 +22,11 @@ import torch
 from torch.nn.functional import one_hot
 from tqdm import tqdm
 
-from metarl_lab.ops.planning import policy_evaluation, value_iteration
+from metarl_lab.exact.planning import policy_evaluation, value_iteration
 from metarl_lab.ops.statistics import mean_interval
-from metarl_lab.plots.base import adaptation_curves, figure_with_alt
+from metarl_lab.teach.figures import adaptation_curves, figure_with_alt
 from metarl_lab.teach import announce, check, hint, quiz, solution, speed, verdict
-from metarl_lab.widgets.policy_gradients import lambda_explorer, noise_explorer
+from metarl_lab.chapters.ch04_policy_gradients.widget import lambda_explorer, noise_explorer
 
 torch.set_default_dtype(torch.float64)
 torch.set_num_threads(1)  # the batches are small

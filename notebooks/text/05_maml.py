@@ -28,15 +28,15 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from tqdm import tqdm
 
 import metarl_lab as ml
-from metarl_lab.files import find_folder
+from metarl_lab.runs.files import find_folder
 from metarl_lab.nets.mlp import MLPPolicy
 from metarl_lab.ops.statistics import mean_interval
-from metarl_lab.plots.base import adaptation_curves, figure_with_alt
-from metarl_lab.plots.maml import knobs, rate_scan, training
+from metarl_lab.teach.figures import adaptation_curves, figure_with_alt
+from metarl_lab.chapters.ch05_maml.figures import knobs, rate_scan, training
 from metarl_lab.rollout import begin, collect, seeded_generator
 from metarl_lab.tasks.point_navigation import NavigationTasks
 from metarl_lab.teach import announce, check, hint, quiz, show_source, speed, stored_or_run, verdict
-from metarl_lab.widgets.maml import Start, step_explorer
+from metarl_lab.chapters.ch05_maml.widget import Start, step_explorer
 
 # %%
 SPEED = speed()  # "peek", "quick" or "full"

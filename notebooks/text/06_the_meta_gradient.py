@@ -25,10 +25,10 @@ from torch.nn.functional import logsigmoid
 from tqdm import tqdm
 
 from metarl_lab.ops import surrogates as package
-from metarl_lab.plots.base import figure_with_alt
-from metarl_lab.plots.meta_gradient import log_lines, promises
+from metarl_lab.teach.figures import figure_with_alt
+from metarl_lab.chapters.ch06_the_meta_gradient.figures import log_lines, promises
 from metarl_lab.teach import announce, check, hint, quiz, solution, speed, stored_or_run, verdict
-from metarl_lab.widgets.meta_gradient import estimator_explorer
+from metarl_lab.chapters.ch06_the_meta_gradient.widget import estimator_explorer
 
 torch.set_default_dtype(torch.float64)
 torch.set_num_threads(1)

@@ -27,15 +27,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 import metarl_lab as ml
-from metarl_lab.files import find_folder
+from metarl_lab.runs.files import find_folder
 from metarl_lab.inner_loop import inner_loop
 from metarl_lab.ops.outer_step import meta_gradient as package_gradient
 from metarl_lab.ops.statistics import mean_interval
-from metarl_lab.plots.base import figure_with_alt
-from metarl_lab.plots.less_compute import cost_curves, resting_places
+from metarl_lab.teach.figures import figure_with_alt
+from metarl_lab.chapters.ch07_less_compute.figures import cost_curves, resting_places
 from metarl_lab.rollout import begin, collect, seeded_generator
 from metarl_lab.teach import announce, check, hint, quiz, solution, speed, verdict
-from metarl_lab.widgets.less_compute import budget_explorer
+from metarl_lab.chapters.ch07_less_compute.widget import budget_explorer
 
 SPEED = speed()  # "peek", "quick" or "full"
 torch.set_num_threads(1)  # the batches are small

@@ -22,21 +22,21 @@ import torch
 
 import metarl_lab as ml
 from metarl_lab.nets.base import encode_seen, sequences
-from metarl_lab.ops.bandit_exact import index_policy_value, solve_bandit
-from metarl_lab.ops.bandits import count_pull, posterior_mean
-from metarl_lab.ops.informative_exact import search_value, solve_informative
+from metarl_lab.exact.bernoulli_bandit import index_policy_value, solve_bandit
+from metarl_lab.exact.bandits import count_pull, posterior_mean
+from metarl_lab.exact.informative_bandit import search_value, solve_informative
 from metarl_lab.ops.ppo import trial_advantages
 from metarl_lab.ops.probe import fit_probe, r_squared
 from metarl_lab.ops.regret import expected_regret
 from metarl_lab.ops.statistics import mean_interval
 from metarl_lab.ops.two_step import stay_probabilities
-from metarl_lab.ops.two_step_exact import bayes_value
-from metarl_lab.plots.base import figure_with_alt
-from metarl_lab.plots.rl2 import probe_bars, stay_bars, training
+from metarl_lab.exact.two_step import bayes_value
+from metarl_lab.teach.figures import figure_with_alt
+from metarl_lab.chapters.ch08_rl2.figures import probe_bars, stay_bars, training
 from metarl_lab.rollout import begin, collect, seeded_generator
 from metarl_lab.teach import announce, check, hint, quiz, show_source, speed, verdict
 from metarl_lab.types import Seen
-from metarl_lab.widgets.rl2 import Players, PullAndWatch
+from metarl_lab.chapters.ch08_rl2.widget import Players, PullAndWatch
 
 torch.set_num_threads(1)  # these networks are small: more threads only wait for each other
 SPEED = speed()

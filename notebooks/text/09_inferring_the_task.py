@@ -24,18 +24,18 @@ from tqdm import tqdm
 import metarl_lab as ml
 from metarl_lab.nets.set_encoder import encode_transition
 from metarl_lab.nets.trial_decoder import trial_rows
-from metarl_lab.ops.goal_beliefs import goal_posteriors
-from metarl_lab.ops.gridworld_exact import Search, search_plan
-from metarl_lab.ops.gridworld_psrl import posterior_sampling_returns
-from metarl_lab.ops.informative_exact import search_value, solve_informative
+from metarl_lab.exact.goal_beliefs import goal_posteriors
+from metarl_lab.exact.gridworld import Search, search_plan
+from metarl_lab.exact.gridworld_psrl import posterior_sampling_returns
+from metarl_lab.exact.informative_bandit import search_value, solve_informative
 from metarl_lab.ops.transitions import next_observations
-from metarl_lab.plots.base import adaptation_curves, figure_with_alt
-from metarl_lab.plots.inference import distances, walks_on_arc, ways
+from metarl_lab.teach.figures import adaptation_curves, figure_with_alt
+from metarl_lab.chapters.ch09_inferring_the_task.figures import distances, walks_on_arc, ways
 from metarl_lab.rollout import begin, collect, seeded_generator
 from metarl_lab.tasks.gridworld import GridTasks
 from metarl_lab.teach import announce, check, hint, quiz, speed, stored_or_run, verdict
 from metarl_lab.types import map_tensors
-from metarl_lab.widgets.inference import belief_stepper, record, total_variation
+from metarl_lab.chapters.ch09_inferring_the_task.widget import belief_stepper, record, total_variation
 
 torch.set_num_threads(1)
 SPEED = speed()

@@ -26,15 +26,15 @@ from torch.nn.functional import cross_entropy
 import metarl_lab as ml
 from metarl_lab.nets.base import sequences
 from metarl_lab.nets.transformer import TransformerCore
-from metarl_lab.ops.informative_exact import search_value
+from metarl_lab.exact.informative_bandit import search_value
 from metarl_lab.ops.statistics import mean_interval
 from metarl_lab.ops.td import trial_targets
-from metarl_lab.plots.base import figure_with_alt
-from metarl_lab.plots.in_context import calibration, longer_trials, window_returns
+from metarl_lab.teach.figures import figure_with_alt
+from metarl_lab.chapters.ch10_in_context_rl.figures import calibration, longer_trials, window_returns
 from metarl_lab.rollout import begin, collect, seeded_generator
 from metarl_lab.tasks.dark_room import DarkRoomTasks
 from metarl_lab.teach import announce, check, hint, quiz, show_source, speed, verdict
-from metarl_lab.widgets.in_context import attention_stepper, record_attention
+from metarl_lab.chapters.ch10_in_context_rl.widget import attention_stepper, record_attention
 
 SPEED = speed()  # "peek", "quick" or "full"
 torch.set_num_threads(1)  # the networks are small

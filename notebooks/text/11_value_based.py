@@ -25,17 +25,17 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from tqdm import tqdm
 
 import metarl_lab as ml
-from metarl_lab.files import find_folder
+from metarl_lab.runs.files import find_folder
 from metarl_lab.ops.propensity import density_ratio, effective_sample_size, logistic_regression
 from metarl_lab.ops.q_learning import bellman_backup, optimal_q, sampled_backup
 from metarl_lab.ops.statistics import mean_interval
 from metarl_lab.ops.transitions import transition_rows
-from metarl_lab.plots.base import adaptation_curves, figure_with_alt
-from metarl_lab.plots.value_based import exploring, value_maps
+from metarl_lab.teach.figures import adaptation_curves, figure_with_alt
+from metarl_lab.chapters.ch11_value_based.figures import exploring, value_maps
 from metarl_lab.rollout import begin, collect, seeded_generator
 from metarl_lab.tasks.gridworld import GridTasks
 from metarl_lab.teach import announce, check, hint, quiz, show_source, speed, stored_or_run, verdict
-from metarl_lab.widgets.value_based import value_explorer
+from metarl_lab.chapters.ch11_value_based.widget import value_explorer
 
 # %%
 SPEED = speed()  # "peek", "quick" or "full"

@@ -20,17 +20,17 @@ import torch
 from tqdm import tqdm
 
 import metarl_lab as ml
-from metarl_lab.files import find_folder
+from metarl_lab.runs.files import find_folder
 from metarl_lab.ops.distributions import Categorical
 from metarl_lab.ops.lambda_returns import episode_returns, lambda_returns
-from metarl_lab.ops.planning import policy_evaluation
+from metarl_lab.exact.planning import policy_evaluation
 from metarl_lab.ops.probe import fit_probe, r_squared
 from metarl_lab.ops.statistics import mean_interval
-from metarl_lab.plots.base import figure_with_alt
-from metarl_lab.plots.learned_objective import echo, hand_set, outcomes, readout, rules
+from metarl_lab.teach.figures import figure_with_alt
+from metarl_lab.chapters.ch12_learning_the_objective.figures import echo, hand_set, outcomes, readout, rules
 from metarl_lab.rollout import begin, collect, seeded_generator
 from metarl_lab.teach import announce, check, hint, quiz, show_source, speed, stored_or_run, verdict
-from metarl_lab.widgets.learned_objective import Course, discount_explorer
+from metarl_lab.chapters.ch12_learning_the_objective.widget import Course, discount_explorer
 
 SPEED = speed()
 torch.set_num_threads(1)  # the tables are small

@@ -22,7 +22,7 @@ import torch
 from torch.nn.utils import vector_to_parameters
 
 import metarl_lab as ml
-from metarl_lab.files import find_folder
+from metarl_lab.runs.files import find_folder
 from metarl_lab.learners.mb_mpo import MBMPO
 from metarl_lab.nets.adaptive_dynamics import AdaptiveDynamics
 from metarl_lab.nets.dynamics import DynamicsEnsemble
@@ -31,13 +31,13 @@ from metarl_lab.ops.sampling import spread
 from metarl_lab.ops.statistics import mean_interval
 from metarl_lab.ops.transitions import transition_rows
 from metarl_lab.ops.windows import nothing_recent, push
-from metarl_lab.plots.base import figure_with_alt
-from metarl_lab.plots.model_based import around_failure, error_growth, steps_needed
+from metarl_lab.teach.figures import figure_with_alt
+from metarl_lab.chapters.ch13_model_based.figures import around_failure, error_growth, steps_needed
 from metarl_lab.rollout import begin, collect, seeded_generator
 from metarl_lab.tasks.weakening_leg import LEGS
 from metarl_lab.teach import announce, check, hint, quiz, show_source, speed, stored_or_run, verdict
 from metarl_lab.types import Seen
-from metarl_lab.widgets.model_based import Imagination, imagination_explorer
+from metarl_lab.chapters.ch13_model_based.widget import Imagination, imagination_explorer
 
 # %%
 SPEED = speed()  # "peek", "quick" or "full"

@@ -20,16 +20,16 @@ import torch
 from tqdm import tqdm
 
 import metarl_lab as ml
-from metarl_lab.files import find_folder
+from metarl_lab.runs.files import find_folder
 from metarl_lab.nets.gain_model import GainModel
 from metarl_lab.ops.statistics import mean_interval
-from metarl_lab.plots.base import figure_with_alt
-from metarl_lab.plots.choosing_tasks import calibration, returns, task_space
+from metarl_lab.teach.figures import figure_with_alt
+from metarl_lab.chapters.ch14_choosing_tasks.figures import calibration, returns, task_space
 from metarl_lab.rollout import seeded_generator
 from metarl_lab.samplers.level_replay import replay_probabilities
 from metarl_lab.tasks.uneven_navigation import KINDS, UnevenTasks
 from metarl_lab.teach import announce, check, hint, quiz, speed, stored_or_run, verdict
-from metarl_lab.widgets.choosing_tasks import Course, selection_explorer
+from metarl_lab.chapters.ch14_choosing_tasks.widget import Course, selection_explorer
 
 # %%
 SPEED = speed()  # "peek", "quick" or "full"

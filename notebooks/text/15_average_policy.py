@@ -25,16 +25,16 @@ import torch.nn.functional as F
 from torch import nn
 
 import metarl_lab as ml
-from metarl_lab.files import find_folder
+from metarl_lab.runs.files import find_folder
 from metarl_lab.learners.average_policy import AveragePolicy
 from metarl_lab.ops import contrast as divergence
 from metarl_lab.ops.contrast import arithmetic_average, geometric_average
-from metarl_lab.ops.distral import soft_value_iteration
+from metarl_lab.exact.distral import soft_value_iteration
 from metarl_lab.ops.statistics import mean_interval
-from metarl_lab.plots.average_policy import panels, policy_maps
-from metarl_lab.plots.base import figure_with_alt
+from metarl_lab.chapters.ch15_average_policy.figures import panels, policy_maps
+from metarl_lab.teach.figures import figure_with_alt
 from metarl_lab.teach import announce, check, hint, quiz, show_source, solution, speed, verdict
-from metarl_lab.widgets.average_policy import average_explorer
+from metarl_lab.chapters.ch15_average_policy.widget import average_explorer
 
 SPEED = speed()  # "peek", "quick" or "full"
 torch.set_num_threads(1)

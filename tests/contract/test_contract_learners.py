@@ -12,9 +12,9 @@ from contract.cases import LEARNERS, N, copied, family, learner, unchanged, undo
 
 import metarl_lab as ml
 from metarl_lab.catalog import entries
-from metarl_lab.checkpoint import gather, options, restore
 from metarl_lab.learners.base import MetaLearner
 from metarl_lab.rollout import seeded_generator
+from metarl_lab.runs.checkpoint import gather, options, restore
 from metarl_lab.tasks.base import TaskFamily
 from metarl_lab.types import Metrics
 

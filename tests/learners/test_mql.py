@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 import metarl_lab as ml
-from metarl_lab.checkpoint import save_agent
 from metarl_lab.learners.mql import MQL, MQLMemory
 from metarl_lab.nets.base import encode_seen
 from metarl_lab.nets.trial_context import trial_rows
 from metarl_lab.rollout import begin, collect, seeded_generator
+from metarl_lab.runs.checkpoint import save_agent
 from metarl_lab.tasks.base import TaskFamily
 from metarl_lab.types import Seen, Spec, map_tensors
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from metarl_lab.catalog import make_family
-from metarl_lab.ops.planning import value_iteration
+from metarl_lab.exact.planning import value_iteration
 from metarl_lab.ops.q_learning import bellman_backup, double_q_target, optimal_q, sampled_backup
 from metarl_lab.rollout import seeded_generator
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 import metarl_lab as ml
-from metarl_lab.ops.correlated_exact import bayes_value as correlated_value
+from metarl_lab.exact.correlated_bandit import bayes_value as correlated_value
+from metarl_lab.exact.two_step import bayes_value, filter_step, no_belief
 from metarl_lab.ops.two_step import COMMON, RARE, REWARDED, UNREWARDED, Stay, reached, stay_probabilities
-from metarl_lab.ops.two_step_exact import bayes_value, filter_step, no_belief
 from metarl_lab.rollout import begin, collect, seeded_generator
 from metarl_lab.types import Agent, Episodes, Memory, Seen
 

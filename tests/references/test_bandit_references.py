@@ -11,8 +11,8 @@ import torch
 from exact_play import exact_play
 
 import metarl_lab as ml
-from metarl_lab.ops.bandit_exact import index_policy_value, solve_bandit
-from metarl_lab.ops.bandits import finite_gittins
+from metarl_lab.exact.bandits import finite_gittins
+from metarl_lab.exact.bernoulli_bandit import index_policy_value, solve_bandit
 from metarl_lab.references.base import Reference
 from metarl_lab.types import Seen
 

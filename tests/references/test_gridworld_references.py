@@ -10,8 +10,8 @@ from torch import Tensor
 
 import metarl_lab as ml
 from metarl_lab.catalog import entries
-from metarl_lab.ops.gridworld_exact import Search, search_plan
-from metarl_lab.ops.gridworld_psrl import posterior_sampling_returns
+from metarl_lab.exact.gridworld import Search, search_plan
+from metarl_lab.exact.gridworld_psrl import posterior_sampling_returns
 from metarl_lab.references.base import Knowing
 from metarl_lab.rollout import begin, collect, seeded_generator
 from metarl_lab.tasks.gridworld import GridTasks, GridWorld

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import metarl_lab as ml
+from metarl_lab.exact.two_step import bayes_value
 from metarl_lab.ops.regret import expected_regret
 from metarl_lab.ops.two_step import stay_probabilities
-from metarl_lab.ops.two_step_exact import bayes_value
 from metarl_lab.rollout import begin, collect, seeded_generator
 
 N = 4000

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from metarl_lab.catalog import make_family, make_reference
 from metarl_lab.evaluate import evaluate
-from metarl_lab.ops.planning import value_iteration
+from metarl_lab.exact.planning import value_iteration
 from metarl_lab.rollout import seeded_generator
 from metarl_lab.tasks.collecting_gridworld import KINDS, CollectingGridWorld, CollectingState, CollectingTasks
 

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 import metarl_lab as ml
-from metarl_lab.ops.planning import policy_evaluation
+from metarl_lab.exact.planning import policy_evaluation
 from metarl_lab.tasks.tabular_mdp import MDPState, TabularMDP
 
 

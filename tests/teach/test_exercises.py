@@ -147,16 +147,25 @@ def test_diagnose_refuses_a_mistake_that_gives_the_right_value():
         diagnose(1.0, 2.0, {"slip": np.float64(2.0)}, "no")
 
 
+def chapter(folder, exercise_id):
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    source = f"from types import SimpleNamespace as N\nEXERCISES = [N(id={exercise_id!r})]"
+    (folder / "exercises.py").write_text(source)
+
+
 def test_a_scan_finds_chapters_and_refuses_a_foreign_id(tmp_path, monkeypatch):
     package = tmp_path / "lessons"
     package.mkdir()
     (package / "__init__.py").touch()
-    (package / "chapter_01.py").write_text("from types import SimpleNamespace as N\nEXERCISES = [N(id='01.1')]")
+    chapter(package / "ch01_a", "01.1")
+    (package / "ch03_c").mkdir()  # a chapter without exercises yet
+    (package / "ch03_c" / "__init__.py").touch()
     (package / "notes.py").write_text("1 / 0")
     monkeypatch.syspath_prepend(str(tmp_path))
     assert list(ex.every("EXERCISES", "lessons")) == ["01.1"]
-    (package / "chapter_02.py").write_text("from types import SimpleNamespace as N\nEXERCISES = [N(id='01.1')]")
+    chapter(package / "ch02_b", "01.1")
     ex.every.cache_clear()
-    with pytest.raises(ValueError, match="chapter_02.py: id '01.1'"):
+    with pytest.raises(ValueError, match="ch02_b/exercises.py: id '01.1'"):
         ex.every("EXERCISES", "lessons")
     ex.every.cache_clear()

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 import metarl_lab as ml
-from metarl_lab.ops.goal_beliefs import goal_posteriors
+from metarl_lab.exact.goal_beliefs import goal_posteriors
 from metarl_lab.ops.regret import regret
 from metarl_lab.ops.statistics import mean_interval
 from metarl_lab.ops.two_step import stay_probabilities

@@ -25,9 +25,9 @@ import torch
 from torch.nn.utils import parameters_to_vector
 
 import metarl_lab as ml
-from metarl_lab.files import write_whole
 from metarl_lab.learners.grbal import GrBAL
 from metarl_lab.rollout import begin, collect, seeded_generator
+from metarl_lab.runs.files import write_whole
 from metarl_lab.teach.stored import read, write
 from metarl_lab.types import Episodes
 

@@ -24,11 +24,11 @@ import torch
 from tqdm import tqdm
 
 import metarl_lab as ml
-from metarl_lab.ops.bandit_exact import Index, index_policy_value, solve_bandit
-from metarl_lab.ops.bandits import finite_gittins
-from metarl_lab.ops.gridworld_exact import Search, search_plan
-from metarl_lab.ops.gridworld_psrl import posterior_sampling_returns
-from metarl_lab.ops.planning import policy_evaluation
+from metarl_lab.exact.bandits import finite_gittins
+from metarl_lab.exact.bernoulli_bandit import Index, index_policy_value, solve_bandit
+from metarl_lab.exact.gridworld import Search, search_plan
+from metarl_lab.exact.gridworld_psrl import posterior_sampling_returns
+from metarl_lab.exact.planning import policy_evaluation
 from metarl_lab.ops.statistics import mean_interval
 from metarl_lab.tasks.dark_room import DarkRoomTasks
 from metarl_lab.tasks.gridworld import GridTasks

@@ -19,8 +19,8 @@ import torch
 
 import metarl_lab as ml
 from metarl_lab.ops.allocator import keep_pages
-from metarl_lab.plots.base import look, new_figure
 from metarl_lab.rollout import seeded_generator
+from metarl_lab.teach.figures import look, new_figure
 
 RESULTS = Path(__file__).resolve().parents[2] / "data" / "results"
 TASKS = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000)

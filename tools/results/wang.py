@@ -19,8 +19,8 @@ import torch
 from tqdm import tqdm
 
 import metarl_lab as ml
-from metarl_lab.ops.bandit_exact import two_armed_value
-from metarl_lab.ops.correlated_exact import oracle_value
+from metarl_lab.exact.bernoulli_bandit import two_armed_value
+from metarl_lab.exact.correlated_bandit import oracle_value
 from metarl_lab.ops.regret import regret
 from metarl_lab.ops.statistics import mean_interval
 from metarl_lab.rollout import seeded_generator

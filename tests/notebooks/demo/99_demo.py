@@ -12,11 +12,11 @@
 # %%
 import numpy as np
 
-from metarl_lab.plots.base import figure_with_alt, look, new_figure
 from metarl_lab.teach import announce, progress, show_source, speed, verdict
 from metarl_lab.teach.base import Option, Quiz
+from metarl_lab.teach.figures import figure_with_alt, look, new_figure
 from metarl_lab.teach.quizzes import display_quiz
-from metarl_lab.widgets.base import Explorer, slider
+from metarl_lab.teach.widgets import Explorer, slider
 
 SPEED = speed()
 announce(SPEED, {"peek": 0.1, "quick": 2, "full": 600})

@@ -1,0 +1,1 @@
+"""Chapter 03, Objectives: what exactly is maximised, over which tasks."""

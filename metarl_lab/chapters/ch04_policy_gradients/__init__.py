@@ -1,0 +1,1 @@
+"""Chapter 04, Policy gradients and value functions, from scratch."""

@@ -1,0 +1,1 @@
+"""Chapter 05, MAML: an initialisation that learns in one step."""

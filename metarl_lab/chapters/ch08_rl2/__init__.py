@@ -1,0 +1,1 @@
+"""Chapter 08, RL2: the recurrent network is the learning algorithm."""

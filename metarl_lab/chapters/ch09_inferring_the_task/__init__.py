@@ -1,0 +1,1 @@
+"""Chapter 09, Inferring the task: PEARL and VariBAD."""

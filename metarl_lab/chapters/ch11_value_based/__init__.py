@@ -1,0 +1,1 @@
+"""Chapter 11, Value-based meta-RL: meta-Q-learning."""

@@ -1,0 +1,1 @@
+"""Chapter 12, Learning the objective: meta policy gradients, learned update rules."""

@@ -1,0 +1,1 @@
+"""Chapter 15, The average policy: contrast, KL and distillation across meta-tasks."""

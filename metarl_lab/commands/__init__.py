@@ -1,0 +1,1 @@
+"""The `metarl` command: train, resume, evaluate, list, bench."""

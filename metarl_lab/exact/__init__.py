@@ -1,0 +1,1 @@
+"""What can be computed exactly: posteriors, dynamic programmes, Bayes-optimal play."""

@@ -1,0 +1,69 @@
+"""Posterior sampling in a search for one hidden goal: its expected reward, by an exact sum over what may happen."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from metarl_lab.exact.gridworld import Search, check_search, distances, known_value, paid_after
+
+
+def posterior_sampling_returns(search: Search) -> np.ndarray:
+    """Expected reward of every episode (K,) under posterior sampling (``psrl``), exactly.
+
+    At the start of each episode a goal is drawn from those not ruled out; the agent goes there by a shortest way, each
+    step being one of those that shorten it with equal chance, and waits; it stays wherever the goal is met. The
+    program follows the probability of every set of cells not ruled out, the goal not yet met.
+    """
+    check_search(search)
+    near = distances(search.successor)[search.start]
+    known = np.array([known_value(search, goal, near) for goal in search.goals])
+    n = len(search.goals)
+    ways = [_ways(search, goal) for goal in search.goals]
+    left: np.ndarray = np.array([(1 << n) - 1])  # sets, as bits
+    chance: np.ndarray = np.ones(1)  # of each of them
+    met, returns = np.zeros(n), np.zeros(search.episodes)
+    for k in range(search.episodes):
+        returns[k] = met @ known
+        size = _count(left)
+        sets, weights = [], []
+        for drawn, paths in enumerate(ways):
+            for visits, probability in paths.items():
+                mass = chance * (left >> drawn & 1) / size * probability  # this goal drawn, and this way to it
+                some = mass > 0
+                mass, rest, each = mass[some], left[some], (mass / size)[some]
+                for goal, step in visits:
+                    is_there = each @ (rest >> goal & 1)
+                    returns[k] += is_there * paid_after(search, step - 1)
+                    met[goal] += is_there
+                rest = rest & ~sum(1 << goal for goal, _ in visits)
+                missed = mass * _count(rest) / size[some]
+                returns[k] += missed.sum() * paid_after(search, search.horizon)
+                sets.append(rest[missed > 0])
+                weights.append(missed[missed > 0])
+        left, place = np.unique(np.concatenate(sets), return_inverse=True)
+        chance = np.bincount(place, np.concatenate(weights), len(left))
+    return returns
+
+
+def _count(sets: np.ndarray) -> np.ndarray:
+    """How many bits are set."""
+    return np.bitwise_count(sets).astype(float)
+
+
+def _ways(search: Search, goal: int) -> dict[tuple[tuple[int, int], ...], float]:
+    """Shortest ways from the start to a goal, cut off at H: ((index of a goal on it, step), ...) -> probability."""
+    table = distances(search.successor)
+    index = {g: i for i, g in enumerate(search.goals)}
+    ways: dict[tuple[tuple[int, int], ...], float] = {}
+    stack: list[tuple[int, int, tuple[tuple[int, int], ...], float]] = [(search.start, 0, (), 1.0)]
+    while stack:
+        cell, step, visits, chance = stack.pop()
+        if cell == goal or step == search.horizon:
+            ways[visits] = ways.get(visits, 0.0) + chance
+            continue
+        # actions, not cells: each of those that shorten the way is equally likely
+        steps = [c for c in search.successor[cell].tolist() if table[c, goal] == table[cell, goal] - 1]
+        for after in steps:
+            here = ((index[after], step + 1),) if after in index else ()
+            stack.append((after, step + 1, visits + here, chance / len(steps)))
+    return ways

@@ -1,1 +1,0 @@
-"""Tables in, matplotlib Axes out; nothing is computed here."""
