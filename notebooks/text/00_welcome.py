@@ -70,7 +70,9 @@ BanditGame(family, rivals, stand_in=greedy, name="00 bandit game").show()
 # When a game ends, two numbers stand beside each player. *Paid* includes luck. **Regret** (遗憾) does not: it adds
 # up, over the pulls, how much less likely to pay the pulled arm $a_h$ was than the best one,
 #
-# $$R = \sum_{h=1}^{10} \bigl(\max_i p_i - p_{a_h}\bigr).$$
+# $$
+# R = \sum_{h=1}^{10} \bigl(\max_i p_i - p_{a_h}\bigr).
+# $$
 #
 # Zero would mean the best arm every time. Some regret cannot be avoided: to find out, you must try. That is the
 # dilemma of **exploration and exploitation** (探索与利用).
@@ -161,7 +163,9 @@ print("RL2, by training seed:", [round(seed[0], 2) for seed in card["score"]["by
 # $\text{Beta}(1 + s, 1 + f)$, with mean $p = (1 + s)/(2 + s + f)$. The best total with $n$ pulls left is the best,
 # over the arms, of
 #
-# $$V_n = p\,\bigl(1 + V_{n-1}(\text{one success more})\bigr) + (1 - p)\,V_{n-1}(\text{one failure more}).$$
+# $$
+# V_n = p\,\bigl(1 + V_{n-1}(\text{one success more})\bigr) + (1 - p)\,V_{n-1}(\text{one failure more}).
+# $$
 #
 # *Predict* the number, then compute it. Arms have no names here, so sorting them leaves a few thousand cases.
 
@@ -192,7 +196,9 @@ print(f"blind 5.0000, perfect play {best_total(((0, 0),) * 5, 10):.4f}, told the
 # It never saw that equation. But look at what it was trained for: the mean total of a *trial*, over games from the
 # distribution (with a discount of 0.99, close to none),
 #
-# $$J(\theta) = \mathbb{E}_{\text{task} \sim p(\text{task})}\;\mathbb{E}\Bigl[\sum_{h=1}^{10} r_h\Bigr].$$
+# $$
+# J(\theta) = \mathbb{E}_{\text{task} \sim p(\text{task})}\;\mathbb{E}\Bigl[\sum_{h=1}^{10} r_h\Bigr].
+# $$
 #
 # Among all ways of turning what was seen into the next pull, the one that makes $J$ largest *is* Bayes-optimal play:
 # 6.66 is the maximum of the very thing that RL2 climbs. Whether training gets there is another matter: compare the
@@ -224,7 +230,7 @@ verdict("the same of Thompson", chosen["Thompson"][:, -1].mean(), at_least=0.62,
 # %% [markdown]
 # ### How to read an interval
 #
-# Each row of the table has a **95% interval**: $\text{mean} \pm 1.96\, s/\sqrt{n}$ for $n$ games whose totals spread
+# Each row of the table has a **95% interval**: $\text{mean} \pm 1.96 s/\sqrt{n}$ for $n$ games whose totals spread
 # by $s$. Repeated with new games, about 95 of 100 such intervals hold the true mean. With $s = 2.2$ it is 0.03 to
 # either side for 20,000 games, and 1.4 for ten. So your running score cannot tell you from RL2. Shared luck helps:
 # the *difference* of two players on the same games spreads less than that of two on games of their own.

@@ -53,7 +53,11 @@ announce(SPEED, {"peek": 8, "quick": 30, "full": 300})
 # the learner (the random MDPs of [Duan et al. 2016](https://arxiv.org/abs/1611.02779)).
 #
 # Q-learning keeps a table of what each action is worth, and after every step moves one entry towards what it saw:
-# $$Q(s,a) \leftarrow Q(s,a) + \alpha\,\big[r + \gamma \max_{a'} Q(s',a') - Q(s,a)\big].$$
+#
+# $$
+# Q(s,a) \leftarrow Q(s,a) + \alpha\,\big[r + \gamma \max_{a'} Q(s',a') - Q(s,a)\big].
+# $$
+#
 # **Predict:** there are 50 entries to learn. How many episodes of 10 steps will it take to get most of the way
 # from random to perfect play? Ten? A hundred? A thousand?
 
@@ -242,7 +246,11 @@ verdict("gap closed with replay minus without, after 800 steps (points)", gain[0
 # and pays minus the distance left; an episode has 20 steps (the task of [MAML's
 # paper](https://arxiv.org/abs/1703.03400), shortened). A policy $\pi_\theta$, a small network that draws each
 # move from a Gaussian, climbs its **policy gradient**
-# $$\theta \leftarrow \theta + \alpha\, \tfrac1M \textstyle\sum_t \hat A_t \nabla_\theta \log \pi_\theta(a_t | s_t),$$
+#
+# $$
+# \theta \leftarrow \theta + \alpha\, \tfrac1M \textstyle\sum_t \hat A_t \nabla_\theta \log \pi_\theta(a_t | s_t),
+# $$
+#
 # a mean over the $M$ steps of 20 episodes. The **advantage** $\hat A_t$ says how much better than expected
 # things went from $a_t$ on. This is the package's learner `scratch`:
 
@@ -364,7 +372,11 @@ task_changer(DISTANCES, ANGLES, fixed, retrained, OLD).show()
 # $(0, 1)$, so the best possible play is known exactly (dynamic programming over beliefs: the Bayes optimum).
 # The rule UCB1 adds to what an arm is believed to pay a bonus for ignorance; $t$ pulls were made, $n_i$ of arm
 # $i$:
-# $$a = \arg\max_i\; \hat p_i + c\,\sqrt{2 \ln t / n_i}.$$
+#
+# $$
+# a = \arg\max_i\; \hat p_i + c\,\sqrt{2 \ln t / n_i}.
+# $$
+#
 # The worst-case theory says $c = 1$; $c = 0$ is **greedy**. **Predict:** which $c$ is best for 10 pulls? For 100?
 
 # %%

@@ -43,7 +43,9 @@ announce(SPEED, {"peek": 8, "quick": 25, "full": 300})
 #
 # **Predict:** is there one arm that is good to pull in *every* task?
 #
-# $$J(\theta)=\mathbb E_{\mathcal T\sim p}\Big[\mathbb E\Big[\sum_{t=1}^{10} r_t\,\Big|\,\theta,\mathcal T\Big]\Big]$$
+# $$
+# J(\theta)=\mathbb E_{\mathcal T\sim p}\Big[\mathbb E\Big[\sum_{t=1}^{10} r_t\,\Big|\,\theta,\mathcal T\Big]\Big]
+# $$
 
 # %%
 ARMS, PULLS = 5, 10
@@ -55,7 +57,7 @@ pd.DataFrame(tasks.mean.numpy(), columns=[f"arm {i} pays" for i in range(ARMS)])
 ).rename_axis("task").round(2)
 
 # %% [markdown]
-# Any fixed arm pays ½ on average: 5 points a trial. Someone who knew the task would get $10\,E[\max_i p_i]=8.33$.
+# Any fixed arm pays ½ on average: 5 points a trial. Someone who knew the task would get $10 E[\max_i p_i]=8.33$.
 # Everything between 5 and 8.33 must be *learned within ten pulls*. Limit: here only the pay-offs differ between
 # tasks. Dynamics, goals or observations can differ too.
 #
@@ -73,7 +75,9 @@ quiz("02.a")
 # Its **memory** is a table of counts: how often each arm paid and failed *in this trial*. It pulls the arm with the
 # largest
 #
-# $$\text{score}_i=\underbrace{\frac{1+s_i}{2+n_i}}_{\text{mean of the posterior}}+\;\frac{c}{1+n_i}$$
+# $$
+# \text{score}_i=\underbrace{\frac{1+s_i}{2+n_i}}_{\text{mean of the posterior}}+\;\frac{c}{1+n_i}
+# $$
 #
 # where arm $i$ paid $s_i$ times in $n_i$ pulls. Only $c$, the bonus for rarely tried arms, is left open.
 #

@@ -47,8 +47,10 @@ announce(SPEED, {"peek": 10, "quick": 10, "full": 10})
 #
 # The *return* (累积奖励) of a task is the expected sum of rewards. Work backwards from the end of the episode:
 #
-# $$V_h(s)=\sum_a \pi_\theta(a|s)\Big[R(s,a)+\gamma\sum_{s'}P(s'|s,a)\,V_{h+1}(s')\Big],\quad
-# J_\text{task}(\theta)=V_0(s_0)$$
+# $$
+# V_h(s)=\sum_a \pi_\theta(a|s)\Big[R(s,a)+\gamma\sum_{s'}P(s'|s,a)\,V_{h+1}(s')\Big],\quad
+# J_\text{task}(\theta)=V_0(s_0)
+# $$
 
 # %%
 SNACK, HORIZON = 0.5, 2  # points, steps
@@ -95,7 +97,7 @@ print("the package's policy_evaluation agrees:", torch.allclose(package, exact_r
 # > $J(\theta)=\mathbb E_{\tau\sim p(\tau)}[R(\tau)]$ with $\tau$ a *task* (任务); 004 (4.1) writes the same $\tau$
 # > for a *trajectory* (轨迹); 002 (4.1) uses $T_i$ for a task *and* for its length. There are two expectations, and a
 # > formula with one letter loses one. We write
-# > $J(\theta)=\mathbb E_{\text{task}\sim p}\,\mathbb E_{\text{trajectory}\sim\pi_\theta,\,\text{task}}[R]$.
+# > $J(\theta)=\mathbb E_{\text{task}\sim p} \mathbb E_{\text{trajectory}\sim\pi_\theta,\text{task}}[R]$.
 
 # %%
 tunnel, right = 0.9, 0.8  # probabilities of entering, and of the right door
@@ -113,11 +115,13 @@ print("backward induction gives the same:", np.allclose(list(inner.values()), ex
 # An adaptation rule $U$ takes the shared parameters and one task, and returns that task's own parameters. Ours is
 # gradient ascent (梯度上升) on the task's exact return:
 #
-# $$\begin{aligned}
+# $$
+# \begin{aligned}
 # \text{multi-task:}\quad & J(\theta)=\mathbb E_{\text{task}}\big[J_\text{task}(\theta)\big]\\
 # \text{meta:}\quad & J^\text{meta}(\theta)=\mathbb E_{\text{task}}\big[J_\text{task}(U_\text{task}(\theta))\big],\qquad
 # U_\text{task}(\theta)=\theta+\alpha\nabla J_\text{task}(\theta)
-# \end{aligned}$$
+# \end{aligned}
+# $$
 #
 # **Predict:** the worlds are equally likely. Which $\theta$ is best if you may not adapt? Which, if one step of size
 # $\alpha=5$ is coming?
@@ -247,7 +251,9 @@ print(pd.DataFrame(rows, index=["before adapting", "after one step"]).T.round(2)
 # RL2 has no gradient inside: it acts for a *trial* of $K$ episodes in one world and remembers. Its objective can
 # weigh the episodes, and pass credit $c$ from each episode to the ones before it:
 #
-# $$J^\text{trial}=\mathbb E_\text{task}\Big[\sum_{k=1}^{K} c^{\,k-1}\,w_k\,R_k\Big]$$
+# $$
+# J^\text{trial}=\mathbb E_\text{task}\Big[\sum_{k=1}^{K} c^{\,k-1}\,w_k\,R_k\Big]
+# $$
 #
 # All $w_k=1$ is the *trial* objective (the average episode, times $K$), $w_K=1$ and the rest 0 is the *final-episode*
 # objective, and $c=0$ cuts credit at episode ends. Two beliefs suffice, "door unknown" and "door known", so backward

@@ -86,9 +86,11 @@ print("exact gradient, tilt -2 to +2:", [round(x, 2) for x in exact.tolist()])
 #
 # ## 1. The score function
 # We cannot differentiate an episode: falling is not a smooth function of $\theta$. But we know how the
-# *probability* of each action depends on $\theta$, and $\nabla p = p\,\nabla\log p$:
+# *probability* of each action depends on $\theta$, and $\nabla p = p \nabla\log p$:
 #
-# $$\nabla J=\mathbb E_{\tau\sim\pi_\theta}\Big[R(\tau)\sum_{t}\nabla_\theta\log\pi_\theta(a_t|s_t)\Big]$$
+# $$
+# \nabla J=\mathbb E_{\tau\sim\pi_\theta}\Big[R(\tau)\sum_{t}\nabla_\theta\log\pi_\theta(a_t|s_t)\Big]
+# $$
 #
 # $\nabla\log\pi$ is the *score function* (得分函数): the direction that makes the action taken more likely. Weighing it
 # by the return is the *policy gradient* (策略梯度), here as REINFORCE. Neither $P$ nor $R$ appears. For our policy the
@@ -151,10 +153,12 @@ print("surrogate:", round(surrogate(fair, state, action, whole * alive).mean().i
 # ## 2. Pay each action what it caused
 # A lean cannot change what was paid before it. So weigh the score by the *reward to go* $G_t=\sum_{k\ge t}r_k$ only.
 # And anything that does not depend on $a_t$ may be subtracted, because the score averages to zero:
-# $\sum_a\pi\,\nabla\log\pi=\nabla\sum_a\pi=\nabla 1=0$. That is a *baseline* (基线). Good ones come from
+# $\sum_a\pi \nabla\log\pi=\nabla\sum_a\pi=\nabla 1=0$. That is a *baseline* (基线). Good ones come from
 # *value functions* (价值函数):
 #
-# $$V_t(s)=\mathbb E[G_t|s_t=s],\quad Q_t(s,a)=\mathbb E[G_t|s_t=s,a_t=a],\quad A_t=Q_t-V_t$$
+# $$
+# V_t(s)=\mathbb E[G_t|s_t=s],\quad Q_t(s,a)=\mathbb E[G_t|s_t=s,a_t=a],\quad A_t=Q_t-V_t
+# $$
 #
 # $V$ is the state value (状态价值), $Q$ the action value (动作价值), $A$ the *advantage* (优势函数). **Predict:** which
 # weight below needs fewest episodes before the noise is as small as the gradient itself? By what factor?
@@ -209,8 +213,10 @@ print("exact gradient     :", [round(x, 3) for x in torch.autograd.grad(logits.s
 # The cheapest baseline is the mean reward to go of the batch at step $t$. But each episode's own luck is in it.
 # With $N$ episodes, a part $1/N$ of each return is subtracted from itself:
 #
-# $$\mathbb E[\hat g_\text{same batch}]=\Big(1-\frac1N\Big)\nabla J,\qquad
-# \mathbb E[\hat g_\text{leave one out}]=\nabla J$$
+# $$
+# \mathbb E[\hat g_\text{same batch}]=\Big(1-\frac1N\Big)\nabla J,\qquad
+# \mathbb E[\hat g_\text{leave one out}]=\nabla J
+# $$
 #
 # *Leave one out* takes the mean of the **other** $N-1$. **Predict:** how much of the gradient is left for $N=2$?
 
@@ -284,7 +290,9 @@ quiz("04.a")
 # *TD error* $\delta_t=r_t+\gamma V_{t+1}(s_{t+1})-V_t(s_t)$, quiet but as wrong as $V$. *Generalised advantage
 # estimation* (GAE) blends:
 #
-# $$\hat A_t=\sum_{k\ge t}(\gamma\lambda)^{k-t}\,\delta_k$$
+# $$
+# \hat A_t=\sum_{k\ge t}(\gamma\lambda)^{k-t}\,\delta_k
+# $$
 #
 # $\lambda=1$ is $G_t-V_t$; $\lambda=0$ trusts the critic entirely. The error is
 # $\sqrt{\text{bias}^2+\text{noise}^2}$. Three critics: the exact one; one that does not see the clock; one trained in
@@ -330,7 +338,9 @@ for n in (5, 20, 200):
 # *truncation* (截断), you still stand, and more would have come. Suppose balancing never ends by itself, with
 # $\gamma=0.95$. A critic learns from 20-step episodes of a steadier policy, towards
 #
-# $$y_t=r_t+\gamma\,(1-\text{terminated}_t)\,V(s_{t+1})$$
+# $$
+# y_t=r_t+\gamma\,(1-\text{terminated}_t)\,V(s_{t+1})
+# $$
 #
 # **Predict:** what does $V$ become if the cut counts as an end? If an end counts as a cut?
 
@@ -370,7 +380,7 @@ print("an end counts as a cut:        ", learn(torch.ones_like(terminated)))
 #
 # ## 7. Climb
 # All together: 400 independent learners, 10 episodes an iteration, ascent (梯度上升)
-# $\theta\leftarrow\theta+\alpha\,\hat g$, each scored by its exact $J$. **Predict:** same step size, same number of
+# $\theta\leftarrow\theta+\alpha \hat g$, each scored by its exact $J$. **Predict:** same step size, same number of
 # episodes: what does noise cost? After *one* step?
 
 # %%

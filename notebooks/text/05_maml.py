@@ -57,8 +57,12 @@ print(f"on the 40 goals: oracle {anchors['oracle']:.2f}, standing still {-20 * g
 # ## 1. One task, one step
 # The **inner step** (the learning of the inner model, 内部模型) is the policy gradient of chapter 04, once, on one
 # task $i$ with **inner rate** $\alpha$:
-# $$\theta_i' = \theta + \alpha\,\nabla J_i(\theta),\qquad
-# \nabla J_i(\theta)\approx\tfrac1M\textstyle\sum_t \hat A_t\,\nabla\log\pi_\theta(a_t|s_t).$$
+#
+# $$
+# \theta_i' = \theta + \alpha\,\nabla J_i(\theta),\qquad
+# \nabla J_i(\theta)\approx\tfrac1M\textstyle\sum_t \hat A_t\,\nabla\log\pi_\theta(a_t|s_t).
+# $$
+#
 # $J_i$ is the task's return, $\hat A_t$ the advantage, $M$ the number of steps acted. `grad` turns a function
 # into its gradient; `functional_call` runs a network with parameters handed in.
 
@@ -126,8 +130,12 @@ verdict("fresh network, return after three steps", unprepared[3], at_most=-6)
 #
 # ## 2. The meta-gradient
 # So choose the start by what comes *after* the step (the outer model, 外部模型, is this start):
-# $$J^\text{meta}(\theta)=\tfrac1T\sum_i J_i(\theta_i'),\qquad
-# \nabla J^\text{meta}=\tfrac1T\sum_i\big(I+\alpha\nabla^2J_i(\theta)\big)\,\nabla J_i(\theta_i').$$
+#
+# $$
+# J^\text{meta}(\theta)=\tfrac1T\sum_i J_i(\theta_i'),\qquad
+# \nabla J^\text{meta}=\tfrac1T\sum_i\big(I+\alpha\nabla^2J_i(\theta)\big)\,\nabla J_i(\theta_i').
+# $$
+#
 # The right factor asks what would improve the *adapted* policy; the left one how the adapted parameters move when
 # $\theta$ does. We write neither: `grad` goes through the `grad` inside `inner_step`, and `vmap` turns a function of
 # one task into a function of many. The tasks of one meta-iteration are the **meta-batch**; here, ten.

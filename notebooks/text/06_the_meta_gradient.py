@@ -86,7 +86,9 @@ print("J =", round(value(START, SHORT).item(), 3), "points")
 # ## 2. The derivative through a step
 # With $\theta'=\theta+\alpha\nabla J(\theta)$, the chain rule gives
 #
-# $$\nabla_\theta J(\theta')=\big(I+\alpha\nabla^2J(\theta)\big)\,\nabla J(\theta').$$
+# $$
+# \nabla_\theta J(\theta')=\big(I+\alpha\nabla^2J(\theta)\big)\,\nabla J(\theta').
+# $$
 #
 # **First-order** MAML drops $\alpha\nabla^2J$. **Predict:** entering the tunnel costs points *now* (its doors are a
 # fair gamble), but only in the tunnel can one learn which door is right. Should $\theta_0$ rise or fall if one inner
@@ -113,7 +115,7 @@ here, there = exact_expected(START, ALPHA), exact_expected(START, ALPHA, mirror)
 print("the same in world L:", torch.isclose(here[0], there[0]).item())
 
 # %% [markdown]
-# For small $\alpha$ the gap is $0.033\,\alpha$: in proportion to the step. At $\alpha=3$ the exact gradient says *enter
+# For small $\alpha$ the gap is $0.033 \alpha$: in proportion to the step. At $\alpha=3$ the exact gradient says *enter
 # more* (+0.059), first order says *enter less* (-0.016). What it dropped is the whole reason to explore. **Limit:** we
 # knew $J$. From here on, we pretend to know only sampled episodes.
 #
@@ -121,11 +123,13 @@ print("the same in world L:", torch.isclose(here[0], there[0]).item())
 # A **surrogate** (代理目标) is a function of sampled episodes whose derivative is a policy gradient. With return to go
 # $G_t=\sum_{k\ge t}r_k$:
 #
-# $$\begin{aligned}
+# $$
+# \begin{aligned}
 # \text{naive:}\quad & \textstyle\sum_t \log\pi(a_t|s_t)\,G_t\\
 # \text{LVC:}\quad & \textstyle\sum_t \rho_t\,G_t,\qquad \rho_t=\pi(a_t|s_t)/\text{stop}[\pi(a_t|s_t)]\\
 # \text{DiCE:}\quad & \textstyle\sum_t \big(\prod_{k\le t}\rho_k\big)\,r_t
-# \end{aligned}$$
+# \end{aligned}
+# $$
 #
 # `stop` makes a constant (`detach`), so every $\rho$ *is* 1, but it has derivatives: they say how much likelier other
 # parameters would make this action. The LVC of
@@ -217,10 +221,12 @@ show(rows, ["d/d theta_0", "d/d theta_1"])
 # ## 4. Which objective? Two are confused
 # Real batches are finite. With $\hat g_D$ the policy gradient estimated from a batch $D$ of $N$ episodes,
 #
-# $$\begin{aligned}
+# $$
+# \begin{aligned}
 # J_\infty(\theta)&=J\big(\theta+\alpha\,\mathbb E_D[\hat g_D]\big) &&\text{a step on the expected return}\\
 # J_N(\theta)&=\mathbb E_{D\sim\theta}\big[J(\theta+\alpha\,\hat g_D)\big] &&\text{a step on a finite batch}
-# \end{aligned}$$
+# \end{aligned}
+# $$
 #
 # Papers write either and call it "the" MAML objective; [ProMP](https://arxiv.org/abs/1810.06784) tells the two apart.
 # $J_N$ is what really happens to the agent, and it depends on $N$.
@@ -260,9 +266,11 @@ print(len(four), "batches of 4 episodes, total probability", round(exact_finite(
 # $\theta$ enters $J_N$ twice: through the *step*, with the data held fixed, and through *which* data are drawn. The
 # product rule gives both:
 #
-# $$\nabla J_N=\mathbb E_D\Big[\underbrace{\big(I+\alpha\nabla\hat g_D\big)\nabla J(\theta')}_{\text{naive}}
+# $$
+# \nabla J_N=\mathbb E_D\Big[\underbrace{\big(I+\alpha\nabla\hat g_D\big)\nabla J(\theta')}_{\text{naive}}
 # +\underbrace{\big(J(\theta')-b\big)\textstyle\sum_{n,t}\nabla\log\pi_\theta(a_{n,t}|s_{n,t})}_{\text{sampling term}}
-# \Big]$$
+# \Big]
+# $$
 #
 # This is [E-MAML](https://arxiv.org/abs/1803.01118) (and [Al-Shedivat et al.](https://arxiv.org/abs/1710.03641),
 # eq. 4): the *naive* inner term, which was wrong for $J_\infty$, is exactly right here. The baseline $b$ may be any
@@ -327,7 +335,7 @@ print("E-MAML's largest bias is rounding:", bias["E-MAML"].max() < 1e-12)
 
 # %% [markdown]
 # The table gives the slopes. DiCE's error is of second order in $\alpha$: on average its extra terms are E-MAML's
-# sampling term, *linearised*, with $J(\theta')-b$ replaced by $\alpha\,\hat g_D\cdot\nabla J$. **Limit:** a poor
+# sampling term, *linearised*, with $J(\theta')-b$ replaced by $\alpha \hat g_D\cdot\nabla J$. **Limit:** a poor
 # replacement for large steps on small batches.
 #
 # ## 6. The price: variance
@@ -422,8 +430,10 @@ quiz("06.a")
 # [PPO](https://arxiv.org/abs/1707.06347) does (to within $1\pm\epsilon$), and penalises the KL divergence by which the
 # policy before adapting has moved. With $A$ the advantage after adapting and $\rho'$ its ratio:
 #
-# $$\max_\theta\;\mathbb E\big[\min(\rho' A,\;\text{clip}(\rho',1-\epsilon,1+\epsilon)A)\big]
-# -\eta\,\text{KL}(\pi_\text{acted}\,\|\,\pi_\theta)$$
+# $$
+# \max_\theta\;\mathbb E\big[\min(\rho' A,\;\text{clip}(\rho',1-\epsilon,1+\epsilon)A)\big]
+# -\eta\,\text{KL}(\pi_\text{acted}\,\|\,\pi_\theta)
+# $$
 #
 # **Predict:** what does the clip change in the *first* step? And in the thirtieth?
 
@@ -501,7 +511,7 @@ verdict("batches made worse with DiCE: clip over no clip", ratio, at_most=0.9)
 # ## Break it
 # [learn2learn's `maml_dice.py`](https://github.com/learnables/learn2learn/blob/0dbd577aa5792a682034cbefed9961c3f705e8bd/examples/rl/maml_dice.py)
 # forms DiCE's running sums over all steps of all episodes, laid end to end. Below, in our words, is its rule. With
-# exact advantages, $\sum_t\exp(\text{running}_t)\,A_t$ should have the derivatives of $J$. **Diagnose** it from the
+# exact advantages, $\sum_t\exp(\text{running}_t) A_t$ should have the derivatives of $J$. **Diagnose** it from the
 # table: N is the number of episodes.
 
 

@@ -47,7 +47,7 @@ announce(SPEED, {"peek": 15, "quick": 25, "full": 600})
 # *arithmetic*. **CPU seconds** are what you wait for. PyTorch can count FLOPs while a program runs; first we check what
 # it sees.
 #
-# **Predict:** a layer multiplies inputs $(T, N, I)$ by each task's matrix $(T, I, O)$: $2\,TNIO$ FLOPs, one unit.
+# **Predict:** a layer multiplies inputs $(T, N, I)$ by each task's matrix $(T, I, O)$: $2 TNIO$ FLOPs, one unit.
 # How many units with the gradient by the matrix? With a second derivative? And what does a `tanh` count?
 
 
@@ -169,8 +169,10 @@ quiz("07.a")
 # after adaptation; **first-order** MAML (一阶近似; [Finn et al. 2017](https://arxiv.org/abs/1703.03400), 5.2) leaves
 # out the Hessian (黑塞矩阵):
 #
-# $$\nabla J^\text{meta}=\tfrac1T\sum_i\underbrace{\big(I+\alpha\nabla^2J_i(\theta)\big)}_{\text{first order: }I}
-# \nabla J_i(\theta_i')$$
+# $$
+# \nabla J^\text{meta}=\tfrac1T\sum_i\underbrace{\big(I+\alpha\nabla^2J_i(\theta)\big)}_{\text{first order: }I}
+# \nabla J_i(\theta_i')
+# $$
 #
 # In code it is one word. The rest serves all learners of this chapter:
 
@@ -229,7 +231,10 @@ print("first order as the package's MAML:", agrees(first_order, "maml"))
 #
 # **Reptile** ([Nichol et al. 2018](https://arxiv.org/abs/1803.02999)) joins here. It takes no meta-gradient at all:
 # each task walks $k$ plain steps, and the start moves towards where they end,
-# $$\theta\leftarrow\theta+\epsilon\,\tfrac1T\sum_i\big(\theta_i^{(k)}-\theta\big).$$
+#
+# $$
+# \theta\leftarrow\theta+\epsilon\,\tfrac1T\sum_i\big(\theta_i^{(k)}-\theta\big).
+# $$
 
 # %%
 a, c = np.array([1.0, 3.0]), np.array([0.0, 1.0])  # tasks A and B
@@ -305,7 +310,7 @@ print("Reptile as the package:", all(torch.allclose(ours[name], theirs[name], at
 #   at zero and alone adapts; the network reads it beside the observation. As an input that does not change, it is an
 #   extra bias: $b_0+\phi W$.
 # - **Meta-SGD** ([Li et al. 2017](https://arxiv.org/abs/1707.09835)): everything adapts, each parameter at a learned
-#   rate, $\theta'=\theta+\alpha\,r\odot\nabla J$. It saves nothing in training; it should save steps.
+#   rate, $\theta'=\theta+\alpha r\odot\nabla J$. It saves nothing in training; it should save steps.
 #
 # **Predict:** if only the head adapts, does the body still get a meta-gradient?
 

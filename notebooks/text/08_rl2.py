@@ -47,7 +47,9 @@ announce(SPEED, {"peek": 10, "quick": 20, "full": 180})
 # A **recurrent network** (循环神经网络) carries a **hidden state** (隐藏状态) $h$. In RL2 it is carried through the
 # whole trial, also over the ends of episodes, and it is fed what happened:
 #
-# $$h_t=f_\theta(h_{t-1},x_t),\qquad x_t=(o_t,a_{t-1},r_{t-1},\text{start}_t),\qquad a_t\sim\pi_\theta(\cdot\mid h_t)$$
+# $$
+# h_t=f_\theta(h_{t-1},x_t),\qquad x_t=(o_t,a_{t-1},r_{t-1},\text{start}_t),\qquad a_t\sim\pi_\theta(\cdot\mid h_t)
+# $$
 #
 # During a trial $\theta$ stands still. If behaviour improves, $f_\theta$ *is* the learning algorithm. Compare:
 # counting, $h_t=h_{t-1}+(\text{paid},\text{failed})$, has the same form.
@@ -60,7 +62,7 @@ show_source(type(agent).act)
 
 # %% [markdown]
 # Meta-training (元训练) is ordinary RL, here PPO, on
-# $J(\theta)=\mathbb E_{\mathcal T}\,\mathbb E\big[\sum_{t}\gamma^t r_t\big]$, the sum over the *whole trial*: act out
+# $J(\theta)=\mathbb E_{\mathcal T} \mathbb E\big[\sum_{t}\gamma^t r_t\big]$, the sum over the *whole trial*: act out
 # trials of many tasks, unroll the network through them as it acted, raise what did better than expected. "Slow" RL
 # in the weights, "fast" RL in the activations: hence the name RL².
 #
@@ -159,10 +161,12 @@ verdict("Thompson's regret over Bayes", (lost["thompson"] - lost["bayes_optimal"
 # Gittins has 78.7: long trials are harder.
 #
 # ## 4. What is in the hidden state?
-# All that matters of a history is the counts, hence the **posterior** (后验) Beta$(1+s_i,1+f_i)$. **Predict:** can it
-# be read off $h_t$ by a *linear* map? Fit a **probe** (探针) by ridge regression, and score it on other tasks:
+# All that matters of a history is the counts, hence the **posterior** (后验) $\text{Beta}(1+s_i,1+f_i)$. **Predict:**
+# can it be read off $h_t$ by a *linear* map? Fit a **probe** (探针) by ridge regression, and score it on other tasks:
 #
-# $$\min_{W,b}\ \tfrac1N\sum_n|Wh_n+b-y_n|^2+\lambda|W|^2,\qquad R^2=1-\frac{\sum|y-\hat y|^2}{\sum|y-\bar y|^2}$$
+# $$
+# \min_{W,b}\ \tfrac1N\sum_n|Wh_n+b-y_n|^2+\lambda|W|^2,\qquad R^2=1-\frac{\sum|y-\hat y|^2}{\sum|y-\bar y|^2}
+# $$
 #
 # Two controls: an *untrained* network, and the last input $x_t$ alone.
 
@@ -258,7 +262,9 @@ quiz("08.a")
 # In Wang et al.'s informative bandit nine arms pay 1, one pays 5, and arm 11 pays a tenth of the *number of the good
 # arm*: little, but it tells all. Let every pull be an episode. Credit by generalised advantages,
 #
-# $$A_t=\sum_{l\ge0}(\gamma\lambda)^l\,\delta_{t+l},\qquad \delta_t=r_t+\gamma V_{t+1}-V_t,$$
+# $$
+# A_t=\sum_{l\ge0}(\gamma\lambda)^l\,\delta_{t+l},\qquad \delta_t=r_t+\gamma V_{t+1}-V_t,
+# $$
 #
 # may stop where the *trial* ends, or (wrongly) where each *episode* does. What does asking first get ($V=0$,
 # $\gamma=\lambda=1$)? And where does gradient ascent on $s$, the chance of asking first, go?

@@ -47,7 +47,9 @@ announce(SPEED, {"peek": 20, "quick": 30, "full": 70})
 # (not in the four around the start). A step that ends on the goal pays 1, any other -0.1; 15 steps an episode, 4
 # episodes a trial. The **posterior** (后验) after history $h_t$ follows from **Bayes' rule** (贝叶斯公式):
 #
-# $$b_{t+1}(g)\;\propto\;p(r_{t+1}\mid g, s_{t+1})\;b_t(g)$$
+# $$
+# b_{t+1}(g)\;\propto\;p(r_{t+1}\mid g, s_{t+1})\;b_t(g)
+# $$
 #
 # **Predict:** right, right, down, down, nothing paid. Which probability has each remaining cell?
 
@@ -76,7 +78,9 @@ print((100 * belief).view(5, 5).numpy().round(2))
 # **Posterior sampling** (后验采样; Thompson sampling) draws one task from the belief and plays its optimal policy for
 # a whole episode. **Bayes-optimal** play maximises the return of the trial, belief included:
 #
-# $$a_k\text{ plays }\pi^*_{g_k},\;g_k\sim b_k\qquad\text{against}\qquad V(s,b)=\max_a\,\mathbb E\big[r+V(s',b')\big]$$
+# $$
+# a_k\text{ plays }\pi^*_{g_k},\;g_k\sim b_k\qquad\text{against}\qquad V(s,b)=\max_a\,\mathbb E\big[r+V(s',b')\big]
+# $$
 #
 # Both can be computed exactly. **Predict:** how do they differ in episode 1? In episode 4?
 
@@ -137,7 +141,9 @@ print(f"posterior sampling, never pulls it:     {search_value(11, 5):.2f}")
 # Unknown tasks get a latent $z$. Each transition $c_n$ contributes a Gaussian factor; **context** (上下文) is the *set*
 # of transitions:
 #
-# $$q(z\mid c)\;\propto\;\mathcal N(z;0,I)\prod_n\mathcal N\big(z;\mu(c_n),\sigma^2(c_n)\big)$$
+# $$
+# q(z\mid c)\;\propto\;\mathcal N(z;0,I)\prod_n\mathcal N\big(z;\mu(c_n),\sigma^2(c_n)\big)
+# $$
 #
 # Precisions $1/\sigma^2$ add up. **Predict:** what does the order of the transitions change? (The prior as a factor
 # is ours; the paper has the product only.)
@@ -174,9 +180,9 @@ verdict("change when the 120 transitions are shuffled", gap, at_most=1e-3)
 # No order: right for a task that stands still. **Limit:** factors count as independent. A transition seen twice
 # makes the belief narrower, though it says nothing new; and a Gaussian has one hump.
 #
-# PEARL trains the encoder by the critic's error and $\beta\,\mathrm{KL}(q\,\|\,\mathcal N(0,I))$, off-policy. Here it
-# walks its own task: a goal somewhere on a semicircle, reward only within 0.2 of it. (Meta-training may see the dense
-# distance, acting may not.) Three held-out goals, six episodes, $z$ drawn anew for each:
+# PEARL trains the encoder by the critic's error and $\beta \mathrm{KL}(q \parallel \mathcal N(0,I))$, off-policy. Here
+# it walks its own task: a goal somewhere on a semicircle, reward only within 0.2 of it. (Meta-training may see the
+# dense distance, acting may not.) Three held-out goals, six episodes, $z$ drawn anew for each:
 
 # %%
 walks = torch.cat((acted.observation, acted.final_observation.unsqueeze(-2)), -2)[:, 0]  # (T, K, H + 1, 2)
@@ -203,8 +209,10 @@ verdict("PEARL's best episode, below the goal known by", told - curve.mean.max()
 # VariBAD infers a latent variable (隐变量) $m$, step by step: $q_t=q(m\mid h_t)$. What should it hold? Whatever
 # predicts the trial's rewards, *all of them*. The **evidence lower bound** (证据下界) at each $t$:
 #
-# $$\mathrm{ELBO}_t=\mathbb E_{m\sim q_t}\big[\log p(r_1\dots r_L\mid m, s_1\dots s_L)\big]
-# -\mathrm{KL}\big(q_t\,\|\,q_{t-1}\big)$$
+# $$
+# \mathrm{ELBO}_t=\mathbb E_{m\sim q_t}\big[\log p(r_1\dots r_L\mid m, s_1\dots s_L)\big]
+# -\mathrm{KL}\big(q_t\,\|\,q_{t-1}\big)
+# $$
 
 
 # %%

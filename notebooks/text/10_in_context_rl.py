@@ -45,8 +45,12 @@ announce(SPEED, {"peek": 25, "quick": 25, "full": 120})
 # ## 1. Attention and its cache
 # The token of step $t$ holds what the agent then sees: the observation, the *last* action and reward, whether an
 # episode starts. Each layer makes a query $q_t$, a key $k_t$ and a value $v_t$ of it, and reads
-# $$z_t=\sum_{i\le t}w_{ti}v_i,\qquad
-# w_{ti}=\frac{\exp(q_t\cdot k_i/\sqrt d)}{\sum_{j\le t}\exp(q_t\cdot k_j/\sqrt d)}.$$
+#
+# $$
+# z_t=\sum_{i\le t}w_{ti}v_i,\qquad
+# w_{ti}=\frac{\exp(q_t\cdot k_i/\sqrt d)}{\sum_{j\le t}\exp(q_t\cdot k_j/\sqrt d)}.
+# $$
+#
 # That $i$ stops at $t$ is the **causal mask** (因果掩码). Positions enter as a rotation of $q$ and $k$, so only *how
 # long ago* counts.
 
@@ -137,10 +141,14 @@ verdict(
 # **Limit:** attention shows what was *read*, not what was *used*; to know that, change the token and see (section 6).
 #
 # ## 3. Imitate the best action: posterior sampling
-# Give the network histories $h$ of many tasks, and ask at each step for the action $a^*$ that is best in the hidden
-# task: the **decision-pretrained transformer** (决策预训练变换器; Lee et al. 2023). It cannot know $a^*$; the least
+# Give the network histories $h$ of many tasks, and ask at each step for the action $a^\ast$ that is best in the hidden
+# task: the **decision-pretrained transformer** (决策预训练变换器; Lee et al. 2023). It cannot know $a^\ast$; the least
 # cross-entropy is reached by
-# $$\pi(a\mid h)=P(a^*=a\mid h),$$
+#
+# $$
+# \pi(a\mid h)=P(a^*=a\mid h),
+# $$
+#
 # the exact posterior. To act by it is **posterior sampling** (后验采样), Thompson's rule of 1933. Two arms, 8 pulls;
 # histories by Thompson sampling itself. **Predict:** how close does a network get in 2 s?
 
@@ -273,7 +281,11 @@ verdict("exact posterior sampling, 10,000 trials", sampled.mean(), at_least=10.8
 # ## 5. Learn from reward: off-policy actor-critic
 # So score whole trials instead. `in_context` (after AMAGO; Grigsby et al. 2024) keeps trials in a buffer, reads each
 # with one causal transformer, and on its outputs trains a policy and critics, for several discounts, to
-# $$y_t=r_t+\gamma\,\textstyle\min_n Q'_n(h_{t+1},\pi),\qquad y=r\text{ at the last step of the }\textit{trial}.$$
+#
+# $$
+# y_t=r_t+\gamma\,\textstyle\min_n Q'_n(h_{t+1},\pi),\qquad y=r\text{ at the last step of the }\textit{trial}.
+# $$
+#
 # Nothing stops at the end of an episode, so exploring in the first is credited with what it earns in the fifth
 # (exercise 10.4). **Predict:** by how much does that change the worth of a search?
 

@@ -56,7 +56,11 @@ print(f"{T} goals; the oracle's return, goals alike: {anchors['oracle']:.3f}")
 # ## 1. Q-learning on one task
 # $Q(s,a)$ is the discounted return of taking $a$ in $s$ and playing well from there. One **Bellman backup**
 # (贝尔曼备份) of a table looks one step ahead:
-# $$(BQ)(s,a)=R(s,a)+\gamma\sum_{s'}P(s'|s,a)\max_{a'}Q(s',a').$$
+#
+# $$
+# (BQ)(s,a)=R(s,a)+\gamma\sum_{s'}P(s'|s,a)\max_{a'}Q(s',a').
+# $$
+#
 # $B$ brings any two tables closer by the factor $\gamma$, so there is one fixed point, $Q^*$. **Predict:** the goal is
 # in the far corner, six steps away. After how many backups does the start first know of it?
 
@@ -126,8 +130,12 @@ verdict("a table, three random episodes", by_table(3), at_most=5.5)
 #
 # ## 2. One Q-function for all tasks
 # The source document's objective for **meta-Q-learning** (元 Q 学习) is one $\theta$ for all $N$ tasks:
-# $$\min_\theta\sum_{i=1}^N\sum_t\big(Q_\theta(s_t^i,a_t^i)-y_t^i\big)^2,\qquad
-# y_t^i=r_t^i+\gamma\max_{a'}Q_\theta(s_{t+1}^i,a').$$
+#
+# $$
+# \min_\theta\sum_{i=1}^N\sum_t\big(Q_\theta(s_t^i,a_t^i)-y_t^i\big)^2,\qquad
+# y_t^i=r_t^i+\gamma\max_{a'}Q_\theta(s_{t+1}^i,a').
+# $$
+#
 # Nothing in $Q_\theta(s,a)$ says which task it is in. **Predict:** what does the best such $\theta$ believe?
 
 # %%
@@ -149,8 +157,12 @@ verdict("return of the best shared Q", greedy_return(shared.expand_as(R)).mean()
 # ## 3. MAML on the Bellman error
 # As in chapter 05, with Q-learning inside. Inner step on task $i$'s first batch $D_i$, outer loss on *other, later*
 # data $D_i'$ of the task:
-# $$\theta_i'=\theta-\alpha\,\tfrac1{|D_i|}\textstyle\sum_{D_i}2\,(Q_\theta-y)\nabla Q_\theta,\qquad
-# \min_\theta\sum_i\tfrac1{|D_i'|}\sum_{D_i'}\big(Q_{\theta_i'}-y_i'\big)^2.$$
+#
+# $$
+# \theta_i'=\theta-\alpha\,\tfrac1{|D_i|}\textstyle\sum_{D_i}2\,(Q_\theta-y)\nabla Q_\theta,\qquad
+# \min_\theta\sum_i\tfrac1{|D_i'|}\sum_{D_i'}\big(Q_{\theta_i'}-y_i'\big)^2.
+# $$
+#
 # Inside, $y$ is held, as Q-learning does; but its *value* moves when $\theta$ does, and the meta-gradient must know.
 # A vector-Jacobian product says just that: it differentiates `q`, never the factor, and keeps the graph of both.
 

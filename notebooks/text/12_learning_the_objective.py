@@ -42,7 +42,9 @@ mdp = ml.make_family("tabular_mdp", states=5, actions=3)
 # ## 1. The discount is a choice
 # An actor-critic pushes $\log\pi(a_t|s_t)$ by $G_t-v(s_t)$, with the **lambda-return** ($\lambda$-回报)
 #
-# $$G_t=r_t+\gamma\big((1-\lambda)\,v(s_{t+1})+\lambda\,G_{t+1}\big).$$
+# $$
+# G_t=r_t+\gamma\big((1-\lambda)\,v(s_{t+1})+\lambda\,G_{t+1}\big).
+# $$
 #
 # The **discount** (折扣因子) $\gamma$ says how far ahead; $\lambda$, how much to trust the return over the critic.
 # Neither is part of the task: we are paid undiscounted. Two families:
@@ -109,8 +111,10 @@ verdict("mdp: return at 0.99 less that at 0.25", worth["mdp"], at_most=-1.5)
 # Let $\eta=(\gamma,\lambda)$. Act a batch $\tau$; step; act the next batch $\tau'$ with the new agent; ask what
 # $\eta$ did:
 #
-# $$\theta'=\theta+f(\theta,\tau;\eta),\qquad
-# \eta\leftarrow\eta+\beta\,\nabla_{\theta'}J(\theta',\tau')\,\frac{\partial\theta'}{\partial\eta}.$$
+# $$
+# \theta'=\theta+f(\theta,\tau;\eta),\qquad
+# \eta\leftarrow\eta+\beta\,\nabla_{\theta'}J(\theta',\tau')\,\frac{\partial\theta'}{\partial\eta}.
+# $$
 #
 # $J$ is a policy gradient's objective at a *fixed* outer discount. That is a **meta policy gradient** (元策略梯度): a
 # policy gradient taken through a policy-gradient step. MAML's (chapter 05) has $\theta$ in place of $\eta$. Here is
@@ -223,8 +227,10 @@ figure_with_alt(
 # $y(s)$, $m$ numbers without a given meaning. The **update rule** (更新规则) $U_\eta$ is a recurrent network that
 # reads each episode *backwards* and says two targets for every step; the agent moves towards them:
 #
-# $$\Delta\theta\propto\textstyle\sum_t\hat\pi_t\,\nabla\log\pi(a_t|s_t)
-# -\nabla\,\mathrm{KL}\big(y(s_t)\,\|\,\hat y_t\big).$$
+# $$
+# \Delta\theta\propto\textstyle\sum_t\hat\pi_t\,\nabla\log\pi(a_t|s_t)
+# -\nabla\,\mathrm{KL}\big(y(s_t)\,\|\,\hat y_t\big).
+# $$
 #
 # REINFORCE is $\hat\pi_t=G_t-b$. $\eta$ is trained as in section 2: return after the steps, differentiated through
 # five of them. The network meets no states and no actions, only $\pi(a_t|s_t)$: one rule serves every family.

@@ -67,7 +67,11 @@ verdict("planning with the true dynamics minus random play", by_truth - by_chanc
 # ## 1. A model, and a plan
 # A **dynamics model** (动力学模型) predicts what follows an action and what it pays. Ordinary regression fits
 # it:
-# $$\hat f_w(s,a)\approx(s'-s,\;r),\qquad L(w)=\mathbb E\,\|\hat f_w(s,a)-(s'-s,r)\|^2,$$
+#
+# $$
+# \hat f_w(s,a)\approx(s'-s,\;r),\qquad L(w)=\mathbb E\,\|\hat f_w(s,a)-(s'-s,r)\|^2,
+# $$
+#
 # each entry in units of its standard deviation. Fit three networks, an **ensemble** (集成), to 2,000
 # *random* steps:
 
@@ -94,8 +98,12 @@ ensemble = fit(transition_rows(random_steps, random_steps.reward))
 # %% [markdown]
 # **Model-predictive control** (模型预测控制) needs no policy. At every step it imagines many action sequences,
 # takes the best, acts its *first* action, and plans again:
-# $$a_t=\text{first of}\ \arg\max_{a_{0:H-1}}\textstyle\sum_{h<H}\hat r_h,\qquad
-# \hat s_{h+1}=\hat s_h+\hat f_w(\hat s_h,a_h).$$
+#
+# $$
+# a_t=\text{first of}\ \arg\max_{a_{0:H-1}}\textstyle\sum_{h<H}\hat r_h,\qquad
+# \hat s_{h+1}=\hat s_h+\hat f_w(\hat s_h,a_h).
+# $$
+#
 # The search is the **cross-entropy method** (交叉熵方法): draw candidates, fit mean and standard deviation to
 # the best, draw again.
 
@@ -207,8 +215,12 @@ quiz("13.a")
 # One model for all tasks predicts their mean. But the last $M$ steps show what the legs do *now*. GrBAL
 # ([Nagabandi, Clavera et al. 2019](https://arxiv.org/abs/1803.11347)) takes MAML's inner step (chapter
 # 05) on the model, at *every* step of an episode (**online adaptation**, 在线适应):
-# $$\theta_t=\theta-\alpha\nabla_\theta L(\theta;\,s_{t-M},a_{t-M},\dots,s_t),\qquad
-# \min_{\theta,\alpha}\ \mathbb E\;L(\theta_t;\,s_t,a_t,\dots,s_{t+K}).$$
+#
+# $$
+# \theta_t=\theta-\alpha\nabla_\theta L(\theta;\,s_{t-M},a_{t-M},\dots,s_t),\qquad
+# \min_{\theta,\alpha}\ \mathbb E\;L(\theta_t;\,s_t,a_t,\dots,s_{t+K}).
+# $$
+#
 # No return, no policy gradient: inner and outer loss are regression, on what has just been seen and what
 # comes next. That is why it is cheap. All copies of all tasks adapt in one batch of weights:
 
@@ -393,8 +405,12 @@ verdict("20 steps after: adapted to 32 steps over not adapted", grid.loc[20, 32]
 # GrBAL adapts the model and plans. **MB-MPO** ([Clavera et al. 2018](https://arxiv.org/abs/1809.05214))
 # keeps a policy, and makes its *tasks* out of models: MAML (chapter 05), where task $m$ is "the world as
 # member $m$ of the ensemble sees it":
-# $$\max_\theta\ \frac1M\sum_m \hat J_m\big(\theta+\alpha\nabla\hat J_m(\theta)\big),\qquad
-# \hat J_m:\ \text{return imagined by member } m.$$
+#
+# $$
+# \max_\theta\ \frac1M\sum_m \hat J_m\big(\theta+\alpha\nabla\hat J_m(\theta)\big),\qquad
+# \hat J_m:\ \text{return imagined by member } m.
+# $$
+#
 # In the paper members differ because none is right: a policy one step from good in *all* of them is
 # robust to their errors. Real steps are needed only to fit the models. Our `mb_mpo` has varied tasks too,
 # so each member is the model of one recent real task.

@@ -122,8 +122,12 @@ runs = stored_or_run(SPEED, "14_runs", train_three)
 # ## 3. The outer model
 # The outer model (外部模型) here is no learner of policies. It is a regression, from the numbers that describe a task
 # $x$ to what the inner model (内部模型) scores on it:
-# $$x \mapsto (\hat R_\text{before},\ \hat R_\text{after}),\qquad
-# \text{predicted gain } \hat g(x)=\hat R_\text{after}-\hat R_\text{before}.$$
+#
+# $$
+# x \mapsto (\hat R_\text{before},\ \hat R_\text{after}),\qquad
+# \text{predicted gain } \hat g(x)=\hat R_\text{after}-\hat R_\text{before}.
+# $$
+#
 # Two refinements matter. The learner moves, so a score grows **stale**: the model is fitted to a recent window, with
 # *time* as an input, and asked about now. And it must know what it does not know: it is an **ensemble** (集成), whose
 # members disagree where data are few; their spread is the *doubt*.
@@ -173,8 +177,12 @@ verdict("standard deviation that it states, easy goals over the others", wider, 
 #
 # ## 4. Which tasks to take
 # Draw $N$ candidates from $p(\text{task})$, which costs no env step, and choose among them with probability
-# $$q_i=(1-\varepsilon)\,\frac{e^{u_i/\lambda}}{\sum_j e^{u_j/\lambda}}+\frac{\varepsilon}{N},\qquad
-# u_i=\hat g_i+\kappa\cdot\text{doubt}_i .$$
+#
+# $$
+# q_i=(1-\varepsilon)\,\frac{e^{u_i/\lambda}}{\sum_j e^{u_j/\lambda}}+\frac{\varepsilon}{N},\qquad
+# u_i=\hat g_i+\kappa\cdot\text{doubt}_i .
+# $$
+#
 # The bonus $\kappa$ is optimism (乐观): what is not known is tried. The share $\varepsilon$ is **exploration** (探索):
 # without it, a task once thought hopeless is never scored again, and the mistake never found.
 #
@@ -213,8 +221,12 @@ quiz("14.a")
 # ## 5. Without a model: replay what scored well
 # **Prioritised level replay** ([Jiang et al. 2021](https://arxiv.org/abs/2010.03934)) keeps the tasks met, ranks them
 # by their last score, and half of the time plays an old one:
-# $$P_i=(1-\rho)\,\frac{\text{rank}_i^{-1/\beta}}{\sum_j\text{rank}_j^{-1/\beta}}
-# +\rho\,\frac{c-C_i}{\sum_j(c-C_j)},$$
+#
+# $$
+# P_i=(1-\rho)\,\frac{\text{rank}_i^{-1/\beta}}{\sum_j\text{rank}_j^{-1/\beta}}
+# +\rho\,\frac{c-C_i}{\sum_j(c-C_j)},
+# $$
+#
 # $c-C_i$ being the iterations since task $i$ was last played: **staleness** (陈旧度) keeps old scores honest.
 
 # %%

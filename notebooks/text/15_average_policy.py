@@ -44,8 +44,10 @@ announce(SPEED, {"peek": 10, "quick": 25, "full": 900})
 # ## 1. A contrast is a divergence
 # The document's loss for task $i$ (its 4.2), with actions drawn by the task's own policy:
 #
-# $$\mathcal L_i=\mathbb E_{(s,a)\sim\pi_i}\left[\log\frac{\pi_i(a|s)}{\pi(a|s)}\right]
-# =\mathbb E_{s\sim\pi_i}\big[\mathrm{KL}(\pi_i(\cdot|s)\,\|\,\pi(\cdot|s))\big]$$
+# $$
+# \mathcal L_i=\mathbb E_{(s,a)\sim\pi_i}\left[\log\frac{\pi_i(a|s)}{\pi(a|s)}\right]
+# =\mathbb E_{s\sim\pi_i}\big[\mathrm{KL}(\pi_i(\cdot|s)\,\|\,\pi(\cdot|s))\big]
+# $$
 #
 # It is a **KL divergence** (KL 散度), in nats. **Predict:** can it be below 0? And what happens to it when $\pi$ gives
 # an action of the task a probability near 0?
@@ -82,8 +84,10 @@ for name, estimate in {"log-ratio": ratio, "k3": divergence.kl_k3(ratio)}.items(
 # Sum the contrast over tasks and look for the best $\pi$. Set the derivative to 0, with $d_i(s)$ for how often task $i$
 # is in $s$:
 #
-# $$\arg\min_\pi\sum_i\mathbb E_{d_i}\mathrm{KL}(\pi_i\|\pi):\ \pi=\frac{\sum_i d_i\pi_i}{\sum_i d_i}\qquad
-# \arg\min_\pi\sum_i\mathbb E_{d_i}\mathrm{KL}(\pi\|\pi_i):\ \pi\propto\prod_i\pi_i^{\,d_i/\sum_j d_j}$$
+# $$
+# \arg\min_\pi\sum_i\mathbb E_{d_i}\mathrm{KL}(\pi_i\|\pi):\ \pi=\frac{\sum_i d_i\pi_i}{\sum_i d_i}\qquad
+# \arg\min_\pi\sum_i\mathbb E_{d_i}\mathrm{KL}(\pi\|\pi_i):\ \pi\propto\prod_i\pi_i^{\,d_i/\sum_j d_j}
+# $$
 #
 # The contrast's minimum *is* the average policy, visits and all. The reverse has the geometric mean.
 # Below, `A` prefers left, `B` right, `C` down, and all three find `up` second best.
@@ -187,9 +191,11 @@ print("arg max of the loss:", max(losses, key=losses.get), " arg min:", min(loss
 # **Distral** ([Teh et al. 2017](https://arxiv.org/abs/1707.04175)) trains both sides at once. Task policies are held
 # to the shared policy $\pi_0$, and it is **distilled** (蒸馏) from them:
 #
-# $$\max\ \sum_i\mathbb E_{\pi_i}\Big[\sum_t\gamma^t\Big(r_t-c_{KL}\log\frac{\pi_i}{\pi_0}-c_{Ent}\log\pi_i\Big)\Big]
+# $$
+# \max\ \sum_i\mathbb E_{\pi_i}\Big[\sum_t\gamma^t\Big(r_t-c_{KL}\log\frac{\pi_i}{\pi_0}-c_{Ent}\log\pi_i\Big)\Big]
 # \ \Rightarrow\ \pi_i\propto\pi_0^{\alpha}e^{\beta Q_i},\quad\alpha=\tfrac{c_{KL}}{c_{KL}+c_{Ent}},\
-# \beta=\tfrac1{c_{KL}+c_{Ent}}$$
+# \beta=\tfrac1{c_{KL}+c_{Ent}}
+# $$
 #
 # and for $\pi_0$ the average of section 2. In a small known world both steps are exact: a corridor of four cells, a
 # fork, and a goal at its upper end (task A) or its lower end (task B). **Predict** the average policy in the corridor,
@@ -307,7 +313,9 @@ print(pd.Series(cells).unstack(sort=False).fillna("").to_string())
 # A contrast in today's sense has **negative samples** (负样本): of $N$ candidates, which one belongs with $x_i$?
 # **InfoNCE** ([van den Oord et al. 2018](https://arxiv.org/abs/1807.03748)), with a score $f$ for each pair:
 #
-# $$\mathcal L=-\frac1N\sum_i\log\frac{e^{f_{ii}}}{\sum_j e^{f_{ij}}},\qquad \log N-\mathcal L\le I(x;y)$$
+# $$
+# \mathcal L=-\frac1N\sum_i\log\frac{e^{f_{ii}}}{\sum_j e^{f_{ij}}},\qquad \log N-\mathcal L\le I(x;y)
+# $$
 #
 # It bounds the **mutual information** (互信息) of $x$ and $y$ from below. **Predict:** $x$ and $y$ share 5 nats. What
 # does the best possible score report with $N=16$?
@@ -428,7 +436,7 @@ print("average:", distil(lambda logits: logits.log_softmax(-1)).numpy().round(2)
 
 # %% [markdown]
 # A KL below 0 is no KL: that number was the alarm. `kl_div(input, target)` computes
-# $\sum\text{target}\,(\log\text{target}-\text{input})$, so `input` must be a log-probability, and the result is
+# $\sum\text{target} (\log\text{target}-\text{input})$, so `input` must be a log-probability, and the result is
 # KL(target || input), in an order that surprises many
 # ([documentation](https://pytorch.org/docs/stable/generated/torch.nn.KLDivLoss.html)). The bug put everything on the
 # action with the largest mean. **Check any divergence on a pair that you can compute by hand, and at equality.**
