@@ -16,6 +16,8 @@ import re
 from html.parser import HTMLParser
 from typing import Any
 
+from formulas import problems as formula_problems
+
 HEADINGS = (
     "What you will be able to do",
     "The question",
@@ -163,6 +165,12 @@ def raising(nb: Any) -> list[str]:
         if errors and "raises-exception" not in tags(cell):
             found.append(f"cell {n} raised {errors[0].ename}")
     return found
+
+
+def formulas(nb: Any) -> list[str]:
+    """Every formula of the text is read by JupyterLab, by GitHub and by the site (tools/formulas.py says why)."""
+    texts = [(n, cell.source) for n, cell in enumerate(nb.cells, 1) if cell.cell_type == "markdown"]
+    return [f"cell {n}: {problem}" for n, text in texts for problem in formula_problems(text)]
 
 
 class _Alts(HTMLParser):

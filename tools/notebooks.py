@@ -194,6 +194,7 @@ def check(text: Path, defined: dict[str, Any] | None = None) -> list[str]:
         *rules.headings(nb, number),
         *rules.verified(nb),
         *rules.raising(nb),
+        *rules.formulas(nb),
         *rules.alt_text(nb),
         *rules.widget_pictures(nb),
         *rules.exercises(nb, number, defined),
