@@ -20,7 +20,8 @@ class Targets(NamedTuple):
 
 
 class UpdateRule(nn.Module):
-    """(r_t, going on, pi(a_t | s_t), e(y(s_t)), e(y(s_{t+1}))) read from the last step to the first -> pi_hat, y_hat.
+    """(r_t, going on, pi(a_t | s_t), e(y(s_t)), e(y(s_{t+1}))) read from the last step to the first -> pi_hat, y_hat
+    (Oh et al. 2020, arXiv 2007.08794, section 3.1 and appendix B.1; theirs reads the discount too).
 
     A GRU runs backwards over each episode, from a zero state at its last live step: what it says about step t depends
     on step t and later, and nothing crosses from one episode into another. The embedding e: m -> 1 is shared between
@@ -59,16 +60,23 @@ class UpdateRule(nn.Module):
         self, reward: Tensor, terminated: Tensor, live: Tensor, pi: Tensor, y: Tensor, y_next: Tensor
     ) -> Targets:
         """reward, terminated, live, pi (T, N, H); y, y_next (T, N, H, m), probabilities -> ``Targets``."""
+        # What the network reads of each step: x_t = [r_t, d_t, pi(a_t | s_t), e(y(s_t)), e(y(s_{t+1}))].
         going_on = (~terminated).to(reward.dtype)
-        # in units of the uniform categorical, where every agent starts
-        here, ahead = (self.embed(p * p.shape[-1]).squeeze(-1) for p in (y, y_next))
-        x = torch.stack((reward, going_on, pi, here, ahead * going_on), -1)  # (T, N, H, 5)
-        rows, there = x.flatten(0, 1).transpose(0, 1), backwards(live.flatten(0, 1))  # (H, B, 5), (H, B)
-        flipped = rows.gather(0, there.unsqueeze(-1).expand_as(rows))
-        out, _ = self.core.unroll(flipped, self.core.initial(rows.shape[1]))
-        out = out.gather(0, there.unsqueeze(-1).expand_as(out))  # the order is its own inverse
-        out = out.transpose(0, 1).unflatten(0, live.shape[:2])  # (T, N, H, hidden)
-        return Targets(self.to_pi_hat(out).squeeze(-1), self.to_y_hat(out).log_softmax(-1))
+        categories = y.shape[-1]  # predictions in units of the uniform categorical, where every agent starts
+        here = self.embed(y * categories).squeeze(-1)
+        ahead = self.embed(y_next * categories).squeeze(-1) * going_on  # nothing follows a termination
+        x = torch.stack((reward, going_on, pi, here, ahead), -1)  # (T, N, H, 5)
+
+        # Each episode turned round, from its last live step to its first; B = T N episodes.
+        rows = x.flatten(0, 1).transpose(0, 1)  # (H, B, 5)
+        order = backwards(live.flatten(0, 1)).unsqueeze(-1)  # (H, B, 1)
+        reversed_rows = rows.gather(0, order.expand_as(rows))
+        read, _ = self.core.unroll(reversed_rows, self.core.initial(rows.shape[1]))  # (H, B, hidden)
+
+        # Back in the order acted (turning round twice changes nothing), the two targets of each step.
+        read = read.gather(0, order.expand_as(read))
+        read = read.transpose(0, 1).unflatten(0, live.shape[:2])  # (T, N, H, hidden)
+        return Targets(self.to_pi_hat(read).squeeze(-1), self.to_y_hat(read).log_softmax(-1))
 
 
 def backwards(live: Tensor) -> Tensor:

@@ -35,14 +35,13 @@ class AgentBatch(NamedTuple):
 
 def agent_batch(episodes: Episodes, dtype: torch.dtype = torch.float32) -> AgentBatch:
     """The episodes, flattened; floating numbers in the agents' own type."""
-    e = episodes
     return AgentBatch(
-        e.observation.flatten(1, 3).to(dtype),
-        e.final_observation.flatten(1, 2).to(dtype),
-        e.action.flatten(1, 3),
-        e.reward.flatten(1, 2).to(dtype),
-        e.terminated.flatten(1, 2),
-        e.mask.flatten(1, 2),
+        observation=episodes.observation.flatten(1, 3).to(dtype),
+        final=episodes.final_observation.flatten(1, 2).to(dtype),
+        action=episodes.action.flatten(1, 3),
+        reward=episodes.reward.flatten(1, 2).to(dtype),
+        terminated=episodes.terminated.flatten(1, 2),
+        live=episodes.mask.flatten(1, 2),
     )
 
 
@@ -57,10 +56,14 @@ class Outputs(NamedTuple):
 def outputs(agents: LinearAgents, batch: AgentBatch) -> Outputs:
     """Policies and predictions of the agents along the batch."""
     logits = batch.observation @ torch.cat(agents, -1)  # one product for both: (T, M, A + m)
-    policy, prediction = logits.split([x.shape[-1] for x in agents], -1)
-    here = prediction.log_softmax(-1).unflatten(1, batch.live.shape[1:])
-    after_last = (batch.final @ agents.prediction).log_softmax(-1).unsqueeze(2)  # (T, N, 1, m)
-    return Outputs(policy.log_softmax(-1), here, torch.cat((here[:, :, 1:], after_last), 2))
+    policy_logits, prediction_logits = _split(logits, agents)
+    log_y = prediction_logits.log_softmax(-1).unflatten(1, batch.live.shape[1:])  # (T, N, H, m)
+    log_y_after_last = (batch.final @ agents.prediction).log_softmax(-1).unsqueeze(2)  # (T, N, 1, m)
+    return Outputs(
+        log_pi=policy_logits.log_softmax(-1),
+        log_y=log_y,
+        log_y_next=torch.cat((log_y[:, :, 1:], log_y_after_last), 2),
+    )
 
 
 def agent_step(
@@ -94,27 +97,37 @@ def agent_step(
             f"agent_step: pi_hat must be (T, N, H) = {tuple(batch.live.shape)} and log_y_hat (T, N, H, m); given "
             f"{tuple(pi_hat.shape)} and {tuple(log_y_hat.shape)}"
         )
-    live = batch.live.to(pi_hat.dtype)
-    raised = (pi_hat * live).flatten(1).unsqueeze(-1)  # (T, M, 1)
-    chosen = torch.zeros_like(said.log_pi).scatter_(-1, batch.action.unsqueeze(-1), 1.0)
-    uphill = (chosen - said.log_pi.exp()) * raised  # (T, M, A)
-    gap, y = said.log_y - log_y_hat, said.log_y.exp()
-    downhill = y * (gap - (y * gap).sum(-1, keepdim=True)) * live.unsqueeze(-1)  # (T, N, H, m)
-    moves = torch.cat((size * uphill, -prediction_size * downhill.flatten(1, 2)), -1)
-    policy, prediction = (batch.observation.mT @ moves / live.shape[1]).split([x.shape[-1] for x in agents], -1)
-    return LinearAgents(agents.policy + policy, agents.prediction + prediction)
+    live = batch.live.to(pi_hat.dtype)  # (T, N, H)
+    # sum_t grad log pi(a_t | s_t) pi_hat_t, per logit
+    weight = (pi_hat * live).flatten(1).unsqueeze(-1)  # (T, M, 1)
+    chosen = torch.zeros_like(said.log_pi).scatter_(-1, batch.action.unsqueeze(-1), 1.0)  # 1[a = b]
+    policy_gradient = (chosen - said.log_pi.exp()) * weight  # (T, M, A)
+    # sum_t grad KL(y(s_t) || y_hat_t), per logit
+    y, log_ratio = said.log_y.exp(), said.log_y - log_y_hat
+    kl = (y * log_ratio).sum(-1, keepdim=True)
+    kl_gradient = y * (log_ratio - kl) * live.unsqueeze(-1)  # (T, N, H, m)
+    # from logits to tables: each step moves the rows of the features that it saw; one product for both tables
+    of_logits = torch.cat((size * policy_gradient, -prediction_size * kl_gradient.flatten(1, 2)), -1)  # (T, M, A + m)
+    policy_move, prediction_move = _split(batch.observation.mT @ of_logits / live.shape[1], agents)
+    return LinearAgents(agents.policy + policy_move, agents.prediction + prediction_move)
 
 
 def judge(batch: AgentBatch, said: Outputs, reward: Tensor, discount: float) -> tuple[Tensor, Tensor, Tensor]:
     """How agents do on what they have just acted: means over live steps of log pi(a_t | s_t) times advantage (its
     gradient is the policy gradient), of the policies' entropy and of the predictions'. reward (T, E, K, H)."""
-    flat = reward.flatten(1, 2).to(batch.reward.dtype)
-    advantage = minus_mean_of_copies(discounted_returns(flat.movedim(-1, 0), discount).movedim(0, -1), batch.live)
+    reward = reward.flatten(1, 2).to(batch.reward.dtype)  # (T, N, H)
+    to_go = discounted_returns(reward.movedim(-1, 0), discount).movedim(0, -1)
+    advantage = minus_mean_of_copies(to_go, batch.live)
     # families pay in units of their own: one scale for all tasks, so that those already solved do not grow
     advantage = advantage / advantage[batch.live].std().clamp_min(1e-3)
-    gain = said.log_pi.gather(-1, batch.action.unsqueeze(-1)).view_as(advantage) * advantage
-    policy, prediction = (-(x.exp() * x).sum(-1).view_as(advantage) for x in (said.log_pi, said.log_y))
-    return live_mean(gain, batch.live), live_mean(policy, batch.live), live_mean(prediction, batch.live)
+    log_pi_taken = said.log_pi.gather(-1, batch.action.unsqueeze(-1)).view_as(advantage)
+    policy_entropy = -(said.log_pi.exp() * said.log_pi).sum(-1).view_as(advantage)
+    prediction_entropy = -(said.log_y.exp() * said.log_y).sum(-1)
+    return (
+        live_mean(log_pi_taken * advantage, batch.live),
+        live_mean(policy_entropy, batch.live),
+        live_mean(prediction_entropy, batch.live),
+    )
 
 
 def minus_mean_of_copies(to_go: Tensor, live: Tensor) -> Tensor:
@@ -131,3 +144,8 @@ def minus_mean_of_copies(to_go: Tensor, live: Tensor) -> Tensor:
 def live_mean(x: Tensor, live: Tensor) -> Tensor:
     """Mean over the live steps of all tasks; x, live (T, N, H)."""
     return torch.where(live, x, 0.0).sum() / live.sum()
+
+
+def _split(both: Tensor, agents: LinearAgents) -> list[Tensor]:
+    """What belongs to the policy (..., A), and to the prediction (..., m), of numbers that lie side by side."""
+    return list(both.split([agents.policy.shape[-1], agents.prediction.shape[-1]], -1))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import metarl_lab as ml
-from metarl_lab.learners.learned_rule import LearnedRule
+from metarl_lab.learners.learned_rule import LearnedRule, MetaObjective
 from metarl_lab.nets.update_rule import Targets, UpdateRule, backwards
 from metarl_lab.ops.linear_agents import (
     LinearAgents,
@@ -70,6 +70,29 @@ def test_the_meta_gradient_through_a_window_is_that_of_finite_differences(monkey
             numeric = (sides[0] - sides[1]) / 2e-5
             assert numeric == pytest.approx(grads[name].view(-1)[i].item(), rel=1e-4, abs=1e-9), name
     assert grads["rule.embed.0.weight"].abs().max() > 1e-6, "predictions matter to what is learned"
+
+
+def test_the_loss_is_minus_equation_4_on_numbers_worked_out_by_hand():
+    weights = {"policy_entropy": 0.5, "prediction_entropy": 0.25, "pi_hat_penalty": 0.1, "y_hat_penalty": 0.01}
+    learner = ml.make_learner("learned_rule", FAMILY, **TINY, **weights)
+    steps = [[1.0, 2.0, 4.0, 10.0, 100.0], [3.0, 0.0, 0.0, 30.0, 300.0]]
+    loss, means = learner.loss([MetaObjective(*map(torch.tensor, terms)) for terms in steps])
+    assert means.tolist() == [2.0, 1.0, 2.0, 20.0, 200.0]
+    # more return and more entropy are better, larger targets are worse
+    assert loss.item() == pytest.approx(-(2.0 + 0.5 * 1.0 + 0.25 * 2.0 - 0.1 * 20.0 - 0.01 * 200.0))
+
+
+def test_the_learning_rate_falls_to_a_twentieth_over_its_iterations_and_stays_without_them():
+    tasks = FAMILY.sample_tasks(4, "train", seeded_generator("cpu", 1))
+    rates = {}
+    for iterations in (0, 4):
+        learner = ml.make_learner("learned_rule", FAMILY, **TINY, learning_rate=0.1, decay_iterations=iterations)
+        rates[iterations] = []
+        for seed in range(5):
+            learner.update(FAMILY, tasks, seeded_generator("cpu", seed))
+            rates[iterations].append(learner.optimizer.param_groups[0]["lr"])
+    assert rates[0] == [0.1] * 5
+    assert rates[4] == pytest.approx([0.075, 0.05, 0.025, 0.005, 0.005])
 
 
 def test_an_agents_step_is_the_gradient_that_autograd_finds():
