@@ -306,6 +306,7 @@ def test_mistakes_are_refused() -> None:
         ({"copies": 0}, "copies"),
         ({"encoder_learns": "both"}, "encoder_learns"),
         ({"encoder_learns": "contrast", "copies": 3}, "odd"),
+        ({"temperature": -0.1}, "temperature"),
     ):
         with pytest.raises(ValueError, match=text):
             learner(Levers(), **options)
