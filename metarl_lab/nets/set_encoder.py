@@ -32,14 +32,16 @@ class SetEncoder(nn.Module):
 
     def factors(self, x: Tensor) -> Factors:
         """The factor of each transition; x (..., F)."""
-        mean, raw = self.net(x).chunk(2, -1)
-        precision = softplus(raw)
+        mean, raw_precision = self.net(x).chunk(2, -1)
+        precision = softplus(raw_precision)  # above 0
         return Factors(precision, precision * mean)
 
     def posterior(self, total: Factors) -> DiagonalGaussian:
         """The prior times all factors, given their sum: precision 1 + sum 1 / s^2, mean (sum m / s^2) / precision."""
-        precision = 1 + total.precision
-        return DiagonalGaussian(total.weighted / precision, -0.5 * precision.log())
+        precision = 1 + total.precision  # the prior N(0, I) brings precision 1, and nothing to the weighted mean
+        mean = total.weighted / precision
+        log_std = -0.5 * precision.log()
+        return DiagonalGaussian(mean, log_std)
 
     def forward(self, x: Tensor, mask: Tensor) -> DiagonalGaussian:
         """The posterior given a set each; x (..., N, F), mask (..., N) says which of them count -> (..., Z)."""
@@ -47,8 +49,13 @@ class SetEncoder(nn.Module):
             raise ValueError(
                 f"set encoder: x {tuple(x.shape)} must be (..., N, F) with mask {tuple(mask.shape)} (..., N)"
             )
-        weight = mask.to(x.dtype).unsqueeze(-1)
-        return self.posterior(Factors(*((y * weight).sum(-2) for y in self.factors(x))))
+        counts = mask.to(x.dtype).unsqueeze(-1)  # (..., N, 1)
+        each = self.factors(x)
+        product = Factors(
+            precision=(each.precision * counts).sum(-2),
+            weighted=(each.weighted * counts).sum(-2),
+        )
+        return self.posterior(product)
 
 
 def context_size(spec: Spec) -> int:
@@ -66,7 +73,7 @@ def encode_transition(
     """
     if spec.discrete:
         action = one_hot(action.clamp_min(0), spec.action_size).to(reward.dtype)
-    shown = followed.to(reward.dtype).unsqueeze(-1)
+    shown = followed.to(reward.dtype).unsqueeze(-1)  # (..., 1)
     return torch.cat((observation, action, reward.unsqueeze(-1), next_observation * shown, shown), -1)
 
 

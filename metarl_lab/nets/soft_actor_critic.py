@@ -31,18 +31,26 @@ class SoftActorCritic(nn.Module):
         centre, half_width = (torch.zeros(()), torch.ones(())) if spec.discrete else action_box(spec)
         self.register_buffer("centre", centre, persistent=False)
         self.register_buffer("half_width", half_width, persistent=False)
+
+        if spec.discrete:
+            actor_outputs = actions  # a logit for each
+            q_sizes = (inputs, *hidden, actions)
+        else:
+            actor_outputs = 2 * actions  # mean and spread of each dimension
+            q_sizes = (inputs + actions, *hidden, 1)
+
         layers: list[nn.Module] = []
-        for i, o in zip((inputs, *hidden), hidden, strict=False):
-            layers += [nn.Linear(i, o), nn.ReLU()]
-        self.actor = nn.Sequential(*layers, nn.Linear((inputs, *hidden)[-1], actions if spec.discrete else 2 * actions))
-        sizes = (inputs, *hidden, actions) if spec.discrete else (inputs + actions, *hidden, 1)
-        self.names = []
-        for n, (i, o) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
-            for name, shape in ((f"weight{n}", (2, i, o)), (f"bias{n}", (2, 1, o))):
-                value = torch.empty(shape).uniform_(-1 / math.sqrt(i), 1 / math.sqrt(i))  # as nn.Linear's
-                self.register_parameter(name, nn.Parameter(value))
-                self.register_buffer(f"target_{name}", value.clone())
-                self.names.append(name)
+        width = inputs
+        for units in hidden:
+            layers += [nn.Linear(width, units), nn.ReLU()]
+            width = units
+        self.actor = nn.Sequential(*layers, nn.Linear(width, actor_outputs))
+
+        self.names: list[str] = []  # of the Q-functions' parameters, layer by layer: weight, bias
+        for layer, (layer_inputs, layer_outputs) in enumerate(zip(q_sizes[:-1], q_sizes[1:], strict=True)):
+            bound = 1 / math.sqrt(layer_inputs)  # as nn.Linear's
+            self._add(f"weight{layer}", torch.empty(2, layer_inputs, layer_outputs).uniform_(-bound, bound))
+            self._add(f"bias{layer}", torch.empty(2, 1, layer_outputs).uniform_(-bound, bound))
 
     def policy(self, x: Tensor) -> Categorical | SquashedGaussian:
         """The action distribution in each state, x (..., I)."""
@@ -58,19 +66,21 @@ class SoftActorCritic(nn.Module):
 
         weights: "trained"; "frozen", the same but constants, so that a gradient reaches the action alone; "target".
         """
-        y = x if action is None else torch.cat((x, action), -1)
-        lead = y.shape[:-1]
-        y = y.reshape(1, -1, y.shape[-1]).expand(2, -1, -1)
+        inputs = x if action is None else torch.cat((x, action), -1)
+        lead = inputs.shape[:-1]
+        features = inputs.reshape(1, -1, inputs.shape[-1]).expand(2, -1, -1)  # both Q-functions read the same
         chosen = self._weights(weights)
-        for n in range(0, len(chosen), 2):
-            y = torch.baddbmm(chosen[n + 1], y, chosen[n])
-            y = y.relu() if n + 2 < len(chosen) else y
-        return y.view(2, *lead, -1) if self.discrete else y.view(2, *lead)
+        *inner, (last_weight, last_bias) = zip(chosen[::2], chosen[1::2], strict=True)
+        for weight, bias in inner:
+            features = torch.baddbmm(bias, features, weight).relu()
+        values = torch.baddbmm(last_bias, features, last_weight)
+        return values.view(2, *lead, -1) if self.discrete else values.view(2, *lead)
 
     def q_of(self, x: Tensor, action: Tensor) -> Tensor:
         """Both trained Q-functions of actions taken, (2, ...): indices (...) int64, or box actions u (..., A)."""
         if self.discrete:
-            return self.q(x).gather(-1, action.expand(2, *action.shape).unsqueeze(-1)).squeeze(-1)
+            index = action.expand(2, *action.shape).unsqueeze(-1)  # (2, ..., 1)
+            return self.q(x).gather(-1, index).squeeze(-1)
         return self.q(x, action)
 
     def value(self, x: Tensor, noise: Tensor, temperature: Tensor, weights: str) -> tuple[Tensor, Tensor]:
@@ -80,9 +90,11 @@ class SoftActorCritic(nn.Module):
         """
         policy = self.policy(x)
         if isinstance(policy, Categorical):
-            return expected_soft_value(self.q(x, None, weights).amin(0), policy, temperature), policy.entropy()
+            smaller_q = self.q(x, None, weights).amin(0)  # (..., A)
+            return expected_soft_value(smaller_q, policy, temperature), policy.entropy()
         action, log_prob = policy.sample_with_log_prob(noise)
-        return soft_value(self.q(x, action, weights).amin(0), log_prob, temperature), -log_prob
+        smaller_q = self.q(x, action, weights).amin(0)  # (...)
+        return soft_value(smaller_q, log_prob, temperature), -log_prob
 
     def to_unit(self, action: Tensor) -> Tensor:
         """Box actions in units of half the box, u; indices as they are."""
@@ -96,8 +108,18 @@ class SoftActorCritic(nn.Module):
         """The targets move a share ``rate`` of the way to the trained weights."""
         polyak(self._weights("target"), self._weights("trained"), rate)
 
+    def _add(self, name: str, value: Tensor) -> None:
+        """A parameter of the Q-functions, and the target that follows it, which starts as a copy."""
+        self.register_parameter(name, nn.Parameter(value))
+        self.register_buffer(f"target_{name}", value.clone())
+        self.names.append(name)
+
     def _weights(self, which: str) -> list[Tensor]:
-        if which not in ("trained", "frozen", "target"):
-            raise ValueError(f"weights={which!r} is not known; choose 'trained', 'frozen' or 'target'")
-        found = [getattr(self, f"target_{name}" if which == "target" else name) for name in self.names]
-        return [w.detach() for w in found] if which == "frozen" else found
+        """Weight and bias of each layer of the Q-functions, one after the other; which, as in ``q``."""
+        if which == "target":
+            return [self.get_buffer(f"target_{name}") for name in self.names]
+        if which == "trained":
+            return [self.get_parameter(name) for name in self.names]
+        if which == "frozen":
+            return [self.get_parameter(name).detach() for name in self.names]
+        raise ValueError(f"weights={which!r} is not known; choose 'trained', 'frozen' or 'target'")
