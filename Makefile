@@ -20,7 +20,7 @@ STARTER := $(or $(PYTHON),$(shell command -v python3 2>/dev/null || command -v p
 SETUP = "$(STARTER)" tools/setup_env.py --venv "$(VENV)" \
 	$(if $(PYTHON),--python "$(PYTHON)") $(if $(TORCH),--torch "$(TORCH)")
 
-.PHONY: help setup have-python lab test check notebooks data bench site gpu-check sim tools scale clean distclean
+.PHONY: help setup have-python lab fresh test check notebooks chapter data bench site gpu-check sim tools scale clean distclean
 
 help:  ## list the commands
 	@echo "Meta-RL Lab. First time here: make lab"
@@ -35,8 +35,11 @@ have-python:
 setup: have-python  ## create or repair .venv (every other command does this first)
 	@$(SETUP)
 
-lab: setup  ## open the workbook in JupyterLab (ARGS=--no-browser, ARGS=--port=9000)
+lab: setup  ## open your copies of the chapters (ARGS=--no-browser, --port=9000, --author)
 	@"$(PY)" tools/lab.py $(ARGS)
+
+fresh: setup  ## start a chapter over (ARGS=05); your copy of it is kept in work/earlier/
+	@"$(PY)" tools/work.py fresh $(ARGS)
 
 test: setup  ## everything CI runs: format, lint, types, tests, every chapter, the browser
 	@"$(PY)" tools/ci.py $(ARGS)
@@ -46,7 +49,10 @@ check: setup  ## format, lint, types, layers: under a minute
 
 notebooks: setup  ## text -> executed notebooks (ARGS="00 03" for some of them)
 	@"$(PY)" tools/notebooks.py build $(ARGS)
-	@"$(PY)" tools/chapters.py
+	@"$(PY)" tools/chapters.py links
+
+chapter: setup  ## start a chapter (ARGS='20 games "Game AI"'): text, folder, test, its line in the index
+	@"$(PY)" tools/chapters.py new $(ARGS)
 
 data: setup  ## remake the stored agents and results in data/ (long; ARGS selects)
 	@"$(PY)" tools/data.py $(ARGS)
@@ -70,10 +76,10 @@ tools: have-python  ## add Stable-Baselines3
 scale: have-python  ## add Ray
 	@$(SETUP) --extras dev,scale
 
-clean:  ## remove caches and build leftovers (keeps .venv, runs/ and data/)
+clean:  ## remove caches and build leftovers (keeps .venv, work/, runs/ and data/)
 	@rm -rf .mypy_cache .pytest_cache .ruff_cache build dist site docs/_build .jupyter
 	@find . -name .venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
-	@find . -name .venv -prune -o -name .ipynb_checkpoints -type d -prune -exec rm -rf {} +
+	@find . -name .venv -prune -o -path ./work -prune -o -name .ipynb_checkpoints -type d -prune -exec rm -rf {} +
 
 distclean: clean  ## clean, and remove the environments too
 	@rm -rf "$(VENV)" "$(VENV)-site" "$(VENV).lock" "$(VENV)-site.lock"

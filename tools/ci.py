@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-FULL = ["format", "lint", "types", "tests", "notebooks", "browser"]
+FULL = ["format", "lint", "types", "tests", "notebooks", "speeds", "browser"]
 CHECK = ["format", "lint", "types", "layers"]
 
 
@@ -38,13 +38,18 @@ class Failed(Exception):
 
 
 def run(*command: str, **extra: str) -> bool:
-    """Run a tool of this environment from the root of the checkout."""
+    """Run a tool of this environment, a module by its name, from the root of the checkout."""
+    return python("-m", *command, **extra)
+
+
+def python(*arguments: str, **extra: str) -> bool:
+    """Run this environment's Python from the root of the checkout; whether it ended well."""
     # Quick mode, a headless backend, and a fixed hash seed: what a notebook prints must not depend on the shell.
     settings = {"METARL_SPEED": "quick", "MPLBACKEND": "agg", "PYTHONHASHSEED": "0", "JUPYTER_PLATFORM_DIRS": "1"}
     settings["OMP_NUM_THREADS"] = "1"  # the tensors of tests are small, and several tests run at once
     environment = {**os.environ, **settings, **extra}
-    print("$", *command, flush=True)
-    return subprocess.run([sys.executable, "-m", *command], cwd=ROOT, env=environment).returncode == 0
+    print("$ python", *arguments, flush=True)
+    return subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environment).returncode == 0
 
 
 def targets() -> list[str]:
@@ -100,6 +105,18 @@ def notebooks_step() -> bool:
     return run("pytest", *options, *[str(path.relative_to(ROOT)) for path in found])
 
 
+def speeds_step() -> bool:
+    """Every chapter at the other two speeds: outputs are not compared there, errors are.
+
+    Full-speed training is cut to two iterations, so that the branch that a reader with a GPU takes is taken here too.
+    """
+    chapters()
+    command = ("tools/notebooks.py", "run")
+    peek = python(*command, "peek", "--jobs", jobs())
+    full = python(*command, "full", "--jobs", jobs(), METARL_MOST_ITERATIONS="2")
+    return peek and full
+
+
 def find_chromium() -> str | None:
     """A browser for the browser tests: the system's, or the one that playwright installed."""
     if os.environ.get("METARL_CHROMIUM"):
@@ -132,6 +149,7 @@ STEPS: dict[str, Callable[[], bool]] = {
     "layers": layers_step,
     "tests": tests_step,
     "notebooks": notebooks_step,
+    "speeds": speeds_step,
     "browser": browser_step,
 }
 

@@ -1,12 +1,11 @@
 """What a stored chapter must be: one function per rule, each returning a list of problems in plain words.
 
 The rule for results. nbval compares each cell's plain text and streams, and skips pictures, HTML and widget ids. So a
-cell is *verified* if it was executed and every output has telling plain text. A cell that cannot be compared carries
-the tag `nbval-ignore-output` and ONE more that says why:
-- `raw` (a number that training gave) or `display` (a picture whose text differs between machines): one of the next two
-  code cells must call `verdict(...)`, which states the band and is compared;
-- `machine` (what this reader's machine or progress is: no result): at most three a chapter.
-Any other ignored cell counts as an unverified result, and there may be none.
+cell is *verified* if it was executed and every output has telling plain text. Numbers that training gave differ between
+machines: `result(...)` and `claim(...)` print each of them beside what was expected of it, and nbval leaves out the
+number alone (tests/notebooks/sanitize.cfg); `show_table(...)` shows a table of them, with claims in the same cell.
+A cell that cannot be compared at all carries the tags `nbval-ignore-output` and `machine`: what this reader's machine
+or progress is, no result, at most three a chapter. There is no other ignored cell.
 """
 
 from __future__ import annotations
@@ -27,13 +26,15 @@ HEADINGS = (
     "What to read",
     "What comes next",
 )
-MOST_WORDS = 1800
 MOST_BYTES = 1_000_000
+WIDTH = 88  # characters of a line of code: a reader's column is narrow
 WIDGET = "application/vnd.jupyter.widget-view+json"
 STATE = "application/vnd.jupyter.widget-state+json"
 PICTURES = {"image/png", "image/jpeg", "image/svg+xml", "text/html", WIDGET}
 IGNORE = "nbval-ignore-output"
-KNOWN_TAGS = {IGNORE, "raw", "display", "machine", "raises-exception", "verdict-no", "remove-input", "hide-input"}
+SCAFFOLDING = "hide-input"  # Jupyter Book's word for a collapsed cell
+BOXES = ("algorithm", "worked-example", "document")
+KNOWN_TAGS = {IGNORE, "machine", "raises-exception", "result-no", "remove-input", SCAFFOLDING, *BOXES}
 BARE_REPR = re.compile(r"^<.*>$|^\w+\(children=|^\[<matplotlib", re.DOTALL)
 
 
@@ -47,8 +48,8 @@ def code_cells(nb: Any) -> list[tuple[int, Any]]:
 
 
 def pairing(nb: Any, text: Any) -> list[str]:
-    """Text and notebook agree: same cells, same sources, same tags."""
-    kept, wanted = ([(c.cell_type, c.source.strip(), tags(c)) for c in book.cells] for book in (nb, text))
+    """Text and notebook agree: same cells, same sources, same tags, the same cells collapsed."""
+    kept, wanted = ([(c.cell_type, c.source.strip(), tags(c), collapsed(c)) for c in book.cells] for book in (nb, text))
     if len(kept) != len(wanted):
         return [f"notebook has {len(kept)} cells, text has {len(wanted)}: run `make notebooks`"]
     return [
@@ -58,22 +59,67 @@ def pairing(nb: Any, text: Any) -> list[str]:
     ]
 
 
-def budgets(nb: Any, size: int) -> list[str]:
-    """File size, words of prose, lines of a cell."""
+def collapsed(cell: Any) -> bool:
+    """Whether JupyterLab shows only a bar in place of the cell's code."""
+    return bool(cell.metadata.get("jupyter", {}).get("source_hidden"))
+
+
+def sizes(nb: Any, size: int) -> list[str]:
+    """The file's size, and the width of lines of code. Words are measured (tools/chapters.py count), not limited."""
     found = [f"{size:,} bytes; at most {MOST_BYTES:,}"] if size > MOST_BYTES else []
+    for n, cell in code_cells(nb):
+        wide = [k for k, line in enumerate(cell.source.splitlines(), 1) if len(line) > WIDTH]
+        if wide:
+            found.append(f"cell {n}: line {', '.join(map(str, wide))} wider than {WIDTH} characters")
+    return found
+
+
+def scaffolding(nb: Any) -> list[str]:
+    """A collapsed cell stands under text whose last words are a sentence: what the cell prepares."""
+    found = []
+    for n, cell in enumerate(nb.cells, 1):
+        if SCAFFOLDING not in tags(cell):
+            continue
+        if cell.cell_type != "code" or not collapsed(cell):
+            found.append(f"cell {n} is tagged {SCAFFOLDING} and is not a collapsed cell of code: run `make notebooks`")
+        above = nb.cells[n - 2] if n > 1 else None
+        said = above.source.rstrip().removesuffix("</div>").rstrip() if above is not None else ""
+        if above is None or above.cell_type != "markdown" or not re.search(r"[.:?!)]\W*$", said):
+            found.append(f"cell {n} is collapsed, and no sentence above it says what it prepares")
+    return found
+
+
+def boxes(nb: Any) -> list[str]:
+    """An algorithm box has a bold title with its source, and numbered steps; every box is a cell of text."""
+    found = []
+    for n, cell in enumerate(nb.cells, 1):
+        kinds = [tag for tag in tags(cell) if tag in BOXES]
+        if not kinds:
+            continue
+        if cell.cell_type != "markdown" or len(kinds) > 1:
+            found.append(f"cell {n}: a box is one cell of text with one of the tags {', '.join(BOXES)}")
+        elif not re.search(r"^\*\*\S", cell.source, re.MULTILINE):
+            found.append(f"cell {n}: a box begins with a title in bold")
+        elif kinds == ["algorithm"] and len(re.findall(r"^\d+\. ", cell.source, re.MULTILINE)) < 2:
+            found.append(f"cell {n}: an algorithm box has numbered steps, two or more")
+    return found
+
+
+def measure(nb: Any) -> dict[str, float]:
+    """Words of prose, open lines of code, comments among them, the longest open cell: a measure, not a limit."""
+    open_cells = [c.source for _, c in code_cells(nb) if not {SCAFFOLDING, "remove-input"} & set(tags(c))]
+    lines = [[line.strip() for line in source.splitlines() if line.strip()] for source in open_cells]
+    code = [[line for line in cell if not line.startswith("#")] for cell in lines]
+    comments = sum(line.startswith("#") or "  # " in line for cell in lines for line in cell)
+    count = sum(map(len, code))
     words = word_count(nb)
-    if words > MOST_WORDS:
-        found.append(f"{words} words; at most {MOST_WORDS}")
-    return found + [f"cell {n} has {length(c)} lines; at most 40" for n, c in code_cells(nb) if length(c) > 40]
-
-
-def length(cell: Any) -> int:
-    return len(cell.source.strip().splitlines())
-
-
-def warnings(nb: Any) -> list[str]:
-    """What is allowed and better avoided."""
-    return [f"cell {n} has {length(c)} lines; 25 read better" for n, c in code_cells(nb) if 25 < length(c) <= 40]
+    return {
+        "words": words,
+        "lines": count,
+        "words a line": words / max(count, 1),
+        "comments a line": comments / max(count, 1),
+        "longest cell": max(map(len, code), default=0),
+    }
 
 
 def word_count(nb: Any) -> int:
@@ -99,32 +145,29 @@ def headings(nb: Any, number: str) -> list[str]:
 
 def verified(nb: Any) -> list[str]:
     """Every result is verified, by the rule at the top of this file."""
-    found, cells, machine = [], code_cells(nb), 0
-    for place, (n, cell) in enumerate(cells):
+    found, machine = [], 0
+    for n, cell in code_cells(nb):
         mine = set(tags(cell))
         if "NBVAL_" in cell.source or "nbval-skip" in mine:
-            found.append(f"cell {n}: use the tag {IGNORE} with raw, display or machine, not nbval's other marks")
+            found.append(f"cell {n}: use the tags {IGNORE} and machine, not nbval's other marks")
         if unknown := mine - KNOWN_TAGS:
             found.append(f"cell {n} has unknown tags {sorted(unknown)}; known: {sorted(KNOWN_TAGS)}")
         if cell.execution_count is None:
             found.append(f"cell {n} was not executed, so nbval would not look at it")
-        reasons = mine & {"raw", "display", "machine"}
-        if (IGNORE in mine) != bool(reasons) or len(reasons) > 1:
-            found.append(f"cell {n} is an unverified result: {IGNORE} goes with exactly one of raw, display, machine")
+        if (IGNORE in mine) != ("machine" in mine):
+            found.append(f"cell {n} is an unverified result: {IGNORE} and machine go together, for what is no result")
         machine += "machine" in mine
-        if reasons & {"raw", "display"} and not any(calls(c, "verdict") for _, c in cells[place + 1 : place + 3]):
-            found.append(f"cell {n} is an unverified result: none of the next two code cells calls verdict(...)")
-        if "display" in mine and not any(PICTURES & set(o.get("data", {})) for o in cell.outputs):
-            found.append(f"cell {n} is tagged display and shows no picture")
+        if calls(cell, "show_table") and not (calls(cell, "result") or calls(cell, "claim")):
+            found.append(
+                f"cell {n} shows a table of which nothing is claimed: add claim(...) or result(...) to the cell"
+            )
         if IGNORE not in mine:
             found += telling(n, cell)
     return found + ([f"{machine} cells tagged machine; at most 3"] if machine > 3 else [])
 
 
 def calls(cell: Any, name: str) -> bool:
-    """Whether the cell really calls `name(...)` and is itself compared by nbval."""
-    if IGNORE in tags(cell):
-        return False
+    """Whether the cell really calls `name(...)`."""
     try:
         tree = ast.parse(cell.source)
     except SyntaxError:
@@ -134,7 +177,7 @@ def calls(cell: Any, name: str) -> bool:
 
 
 def telling(n: int, cell: Any) -> list[str]:
-    """Outputs that nbval compares have plain text that says something, and no verdict says no."""
+    """Outputs that nbval compares have plain text that says something, and no result says no."""
     found = []
     for output in cell.outputs:
         if output.output_type == "stream" and output.name == "stderr":
@@ -148,10 +191,8 @@ def telling(n: int, cell: Any) -> list[str]:
             )
         if re.search(r"( at |<.* )0x[0-9a-f]{6,}|/tmp/|/home/|/root/|/work/", text):
             found.append(f"cell {n} prints an address or an absolute path, which differs between machines")
-        if re.search(r" (>=|<=|in) .*: no$", text, re.MULTILINE) and "verdict-no" not in tags(cell):
-            found.append(
-                f"cell {n}: a verdict says no; mend the claim, or tag the cell verdict-no if that is the point"
-            )
+        if re.search(r"\(expected .*: no\)$", text, re.MULTILINE) and "result-no" not in tags(cell):
+            found.append(f"cell {n}: a result says no; mend the claim, or tag the cell result-no if that is the point")
     return found
 
 
@@ -224,13 +265,28 @@ def widget_pictures(nb: Any) -> list[str]:
     return found
 
 
+def names(nb: Any, number: str, defined: dict[str, Any] | None = None) -> list[str]:
+    """What the hints and solutions of a chapter call `math`, `np` or `torch` is imported in the chapter."""
+    source = "\n".join(cell.source for _, cell in code_cells(nb))
+    found = []
+    for name, line in (("math", r"import math$"), ("np", r"import numpy as np$"), ("torch", r"import torch$")):
+        users = [
+            i
+            for i, exercise in (defined or {}).items()
+            if i.startswith(number) and re.search(rf"\b{name}\.", "\n".join((*exercise.hints, exercise.solution)))
+        ]
+        if users and not re.search(rf"^{line}", source, re.MULTILINE):
+            found.append(f"the hints of {', '.join(users)} use {name}, which the chapter does not import")
+    return found
+
+
 def exercises(nb: Any, number: str, defined: dict[str, Any] | None = None) -> list[str]:
     """At least three of the chapter's exercises are checked in the notebook, and they exist."""
     asked = {i for _, c in code_cells(nb) for i in re.findall(r"""\bcheck\(\s*["'](\d\d\.\d+)["']""", c.source)}
     own = {i for i in asked if i.startswith(number + ".")}
     found = [f"{len(own)} exercises of the chapter are checked; at least 3"] if len(own) < 3 else []
     if defined is not None:
-        found += [f"exercise {i} is not defined in metarl_lab/teach" for i in sorted(asked - set(defined))]
+        found += [f"exercise {i} is not defined in metarl_lab/chapters" for i in sorted(asked - set(defined))]
         found += [
             f"exercise {i} is defined and not in the chapter"
             for i in sorted(defined)

@@ -1,6 +1,6 @@
-"""Exercises, quizzes, progress and the small public calls that every chapter uses.
+"""The kit that every chapter uses: exercises, quizzes, progress, speed, results, and the small public calls for them.
 
-from metarl_lab.teach import announce, check, hint, progress, quiz, show_source, solution, speed, stored_or_run, verdict
+A chapter's set-up cell imports what it needs from here; `figures`, `diagrams` and `widgets` are modules beside it.
 """
 
 from __future__ import annotations
@@ -8,27 +8,34 @@ from __future__ import annotations
 from typing import Any
 
 from .base import Exercise, Feedback, Option, Quiz, Rejected, Wrong
-from .exercises import every, find, grade, hint, solution
+from .exercises import BLANK, every, find, grade, hint, solution
 from .progress import record, table
 from .quizzes import display_quiz
+from .results import claim, result, show_table
 from .source import show_source
-from .speed import announce, speed
+from .speed import announce, at_speed, iterations, speed
 from .stored import stored_or_run
 from .verdict import verdict
 
 __all__ = [
     "Exercise", "Feedback", "Option", "Quiz", "Rejected", "Wrong",
-    "announce", "check", "hint", "progress", "quiz", "show_source", "solution", "speed", "stored_or_run",
-    "verdict",
+    "announce", "at_speed", "check", "claim", "hint", "iterations", "progress", "quiz", "result", "show_source",
+    "show_table", "solution", "speed", "stored_or_run", "verdict",
 ]  # fmt: skip
 
 
 def check(exercise_id: str, answer: Any) -> None:
-    """Grade the answer to an exercise, say what is right or wrong with it, and remember a pass."""
-    feedback = grade(find(exercise_id), answer)
+    """Grade the answer to an exercise, say what is right or wrong with it, and remember a pass.
+
+    Where nothing is written yet it shows the task: what to write, with shapes and units of what goes in and comes out.
+    """
+    exercise = find(exercise_id)
+    feedback = grade(exercise, answer)
     mark = "passed" if feedback.passed else "not yet"
-    if feedback.message.startswith("not yet answered"):
-        print(f'{exercise_id} {feedback.message.rstrip(".")}. Write your answer, or ask hint("{exercise_id}").')
+    if feedback.message.startswith(BLANK):
+        said = feedback.message.removeprefix(BLANK).lstrip(": ")
+        print(f"{exercise_id} {said or BLANK + '.'}\n\n{exercise.task_text}\n")
+        print(f'Write your answer above and run the cell again; hint("{exercise_id}") gives a nudge.')
         return
     print(f"{exercise_id} {mark}: {feedback.message}")
     if feedback.passed and (trouble := record(exercise_id)):

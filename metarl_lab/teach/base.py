@@ -6,6 +6,7 @@ A chapter file `chapter_NN.py` imports from here only, and defines `EXERCISES` a
 from __future__ import annotations
 
 import html
+import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -39,25 +40,29 @@ class Exercise:
     """One exercise.
 
     `check(answer)` returns Feedback, a message (then the answer is wrong) or None (then it is right), or raises
-    `Rejected`. `solution` and the sources in `wrong` are Python that defines a variable called `name`; `math`, `np` and
-    `torch` are there already. Tests run them all.
+    `Rejected`. It calls the answer with two inputs at least, of different sizes where there are sizes, so that nothing
+    hard-coded passes. `solution` is Python that defines a variable called `name`; `math`, `np` and `torch` are there
+    already. Answers that must pass, and answers that must not, are in `tests/chapters/`.
     """
 
     id: str  # "01.2": chapter, dot, number
     name: str  # what the reader's function or value is called in the notebook
-    prompt: str  # one sentence: what to write, with shapes and units
+    task: str  # what to write: a sentence, then each argument and the result with its shape and unit
     check: Callable[[Any], Feedback | str | None]
-    hints: tuple[str, str, str]  # a nudge, an equation, a line of code
+    hints: tuple[str, str, str]  # a nudge, the idea, and a first line or a line with a gap ("..."): never the solution
     solution: str
-    wrong: tuple[Wrong, ...]
+    wrong: tuple[Wrong, ...] = ()
+
+    @property
+    def task_text(self) -> str:
+        """The task as it is shown: without the indentation of the file that it is written in."""
+        return inspect.cleandoc(self.task)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"\d\d\.\d+", self.id):
             raise ValueError(f"exercise id {self.id!r}: give chapter and number, as in '01.2'")
         if len(self.hints) != 3 or not all(self.hints):
-            raise ValueError(f"exercise {self.id}: {len(self.hints)} hints; give a nudge, an equation and a line")
-        if len(self.wrong) < 3:
-            raise ValueError(f"exercise {self.id}: {len(self.wrong)} wrong answers; give three or more")
+            raise ValueError(f"exercise {self.id}: {len(self.hints)} hints; give a nudge, the idea and a first line")
         if not self.name.isidentifier():
             raise ValueError(f"exercise {self.id}: name {self.name!r} is not a Python name; give the variable's name")
 
@@ -89,15 +94,15 @@ class Quiz:
 
 
 def numbers(value: Any, shape: tuple[int, ...] = (), what: str = "your answer") -> np.ndarray:
-    """Read an answer as finite float64 numbers of `shape`, or raise `Rejected` with what is wrong with it.
+    """Read an answer as finite numbers of `shape`, or raise `Rejected` with what is wrong with it.
 
     Lists, NumPy arrays, tensors (detached for the reader) and plain numbers are all accepted. A -1 in `shape` allows
-    any length on that axis.
+    any length on that axis. What comes back has the precision of the answer (float64, float32 or float16), by which
+    `close` knows how near to the right value an answer of that kind can come.
     """
     try:
-        value = value.detach().cpu().numpy() if hasattr(value, "detach") else value
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
+        array = as_array(value)
+    except (TypeError, ValueError, RuntimeError):
         raise Rejected(f"{what} is a {type(value).__name__}; numbers are needed, of shape {shape}.") from None
     fits = len(shape) == array.ndim and all(want in (-1, got) for want, got in zip(shape, array.shape, strict=True))
     if not fits:
@@ -108,9 +113,32 @@ def numbers(value: Any, shape: tuple[int, ...] = (), what: str = "your answer") 
     return array
 
 
+def as_array(value: Any) -> np.ndarray:
+    """A nesting of numbers, arrays and tensors as one array of float64, or of float32 or float16 if any part is."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        if value.dtype.itemsize == 2:  # bfloat16 too, which NumPy does not know
+            return np.asarray(value.double().numpy(), dtype=np.float16)
+        return as_array(value.numpy())
+    if isinstance(value, list | tuple) and any(hasattr(x, "dtype") or isinstance(x, list | tuple) for x in value):
+        parts = [as_array(x) for x in value]
+        return np.stack(parts).astype(min(x.dtype for x in parts))
+    array = np.asarray(value)
+    return array if array.dtype in (np.float32, np.float16) else np.asarray(array, dtype=np.float64)
+
+
+# How near to the right value a correct computation comes: rounding, summed over the few steps of an exercise.
+ROUNDING = {"float64": 1e-6, "float32": 1e-4, "float16": 2e-2}
+
+
 def close(got: Any, want: Any, tolerance: float = 1e-6) -> bool:
-    """Whether two arrays agree within `tolerance`, absolute for values below 1 and relative above."""
-    return bool(np.allclose(np.asarray(got), np.asarray(want), rtol=tolerance, atol=tolerance))
+    """Whether two arrays agree within `tolerance`, absolute for values below 1 and relative above.
+
+    The tolerance is never below what rounding costs at the precision of `got` (see `numbers`).
+    """
+    got = np.asarray(got)
+    tolerance = max(tolerance, ROUNDING.get(got.dtype.name, 0.0))
+    return bool(np.allclose(got.astype(np.float64), np.asarray(want), rtol=tolerance, atol=tolerance))
 
 
 def diagnose(got: Any, want: Any, mistakes: Mapping[str, Any], otherwise: str, tolerance: float = 1e-6) -> str | None:
@@ -119,7 +147,7 @@ def diagnose(got: Any, want: Any, mistakes: Mapping[str, Any], otherwise: str, t
     Raises ValueError when a mistake's value cannot be told from the right one: that check would reject nothing.
     """
     for message, value in mistakes.items():
-        if close(value, want, tolerance):
+        if close(value, want, max(tolerance, ROUNDING["float32"])):
             raise ValueError(f"mistake {message!r} gives the right value here; choose inputs that tell them apart")
     if close(got, want, tolerance):
         return None

@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import importlib
 import importlib.util
+import inspect
 import math
 import pkgutil
 import re
+import sys
 import textwrap
 import traceback
 from collections.abc import Callable
@@ -23,6 +25,10 @@ BLANK = "not yet answered"
 
 class Blank(Rejected):
     """The reader has not written this answer yet."""
+
+
+class Raised(Rejected):
+    """The reader's function raised an error: with inputs of another kind it may be right."""
 
 
 @cache
@@ -54,37 +60,132 @@ def find(exercise_id: str) -> Exercise:
 
 
 def grade(exercise: Exercise, answer: Any) -> Feedback:
-    """Grade an answer. Whatever the answer does, this returns Feedback; only an interrupt passes through."""
+    """Grade an answer. Whatever the answer does, this returns Feedback; only an interrupt passes through.
+
+    A function may be written for NumPy arrays or for tensors. It is tried with the inputs of the check as they are,
+    then with all of them as tensors of float32 (PyTorch's own precision) and of float64, then as arrays; it is right if
+    it is right in one of these. If it is right in none, the reader hears of the first in which it came to an answer.
+    """
     if answer is None or answer is ...:
         return Feedback(False, BLANK)
-    called = guarded(answer, exercise.name) if callable(answer) else answer
+    if not callable(answer):
+        return graded(exercise, answer)
+    found: list[Feedback] = []
+    errors: list[Feedback] = []
+    for style in STYLES:
+        try:
+            feedback = graded(exercise, guarded(answer, exercise.name, style))
+        except Raised as error:
+            errors.append(Feedback(False, str(error)))
+            continue
+        if feedback.passed or feedback.message.startswith(BLANK):
+            return feedback
+        found.append(feedback)
+    return (found or errors)[0]
+
+
+def graded(exercise: Exercise, answer: Any) -> Feedback:
+    """Feedback on a value, or on a guarded function, of which an error passes through as `Raised`."""
     try:
-        result = exercise.check(called)
-    except Blank as blank:
-        return Feedback(False, str(blank))
-    except Rejected as rejected:
+        result = exercise.check(answer)
+    except Raised:
+        raise
+    except Rejected as rejected:  # a Blank among them
         return Feedback(False, str(rejected))
     except Exception as error:  # the check could not use the answer at all, such as a number where a function is due
-        kind = type(answer).__name__
+        kind = type(getattr(answer, "__wrapped__", answer)).__name__
         unusable = f"`{exercise.name}` is a {kind} that the check cannot use ({error})."
-        return Feedback(False, f"{unusable} Wanted: {exercise.prompt}")
+        return Feedback(False, f"{unusable} Wanted: {exercise.task_text}")
     if isinstance(result, Feedback):
         return result
     return Feedback(True, "right.") if result is None else Feedback(False, result)
 
 
-def guarded(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """Wrap a reader's function: errors become `Rejected`, unwritten is `Blank`, and its inputs are copies."""
+def unchanged(value: Any) -> Any:
+    """The style "as given"."""
+    return value
+
+
+def converted(value: Any, leaf: Callable[[Any], Any]) -> Any:
+    """The same nesting of lists, tuples, dicts and functions, its arrays and tensors passed through `leaf`.
+
+    A function among the inputs (a gradient, a policy) takes the reader's kind of array and gives it back, whatever it
+    was written for.
+    """
+    if isinstance(value, dict):
+        return {key: converted(item, leaf) for key, item in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(converted(item, leaf) for item in value))
+    if isinstance(value, list | tuple):
+        return type(value)(converted(item, leaf) for item in value)
+    if isinstance(value, np.ndarray) or is_tensor(value):
+        return leaf(value)
+    if inspect.isfunction(value):
+        return across(value, leaf)
+    return value
+
+
+def across(function: Callable[..., Any], leaf: Callable[[Any], Any]) -> Callable[..., Any]:
+    """A function of the check's own arrays that takes and gives the reader's."""
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return converted(function(*args, **kwargs), leaf)
+        except (TypeError, AttributeError, RuntimeError):
+            other = numpy_leaf if any(is_tensor(x) for x in args) else tensor_leaf("float64")
+            args = tuple(converted(x, other) for x in args)
+            return converted(function(*args, **{k: converted(v, other) for k, v in kwargs.items()}), leaf)
+
+    return call
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether this is a PyTorch tensor, without importing torch for a reader who uses none."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def tensor_leaf(precision: str) -> Callable[[Any], Any]:
+    """Array or tensor -> tensor, its floating numbers in this precision; one that carries a gradient keeps it."""
+
+    def leaf(value: Any) -> Any:
+        import torch
+
+        tensor = value if is_tensor(value) else torch.from_numpy(np.array(value))
+        return tensor.to(getattr(torch, precision)) if tensor.is_floating_point() else tensor
+
+    return leaf
+
+
+def numpy_leaf(value: Any) -> Any:
+    """Array or tensor -> array; a tensor that carries a gradient stays one."""
+    return value.detach().cpu().numpy() if is_tensor(value) and not value.requires_grad else value
+
+
+# In which kind of array a reader's function gets its inputs: the first is the check's own.
+STYLES: tuple[Callable[[Any], Any], ...] = (
+    unchanged,
+    lambda value: converted(value, tensor_leaf("float32")),
+    lambda value: converted(value, tensor_leaf("float64")),
+    lambda value: converted(value, numpy_leaf),
+)
+
+
+def guarded(function: Callable[..., Any], name: str, style: Callable[[Any], Any] = unchanged) -> Callable[..., Any]:
+    """Wrap a reader's function: errors become `Raised`, unwritten is `Blank`, and its inputs are copies, in a style."""
 
     @wraps(function, updated=())
     def call(*args: Any, **kwargs: Any) -> Any:
         given = describe(args, kwargs)
         try:
-            value = function(*map(duplicate, args), **{k: duplicate(v) for k, v in kwargs.items()})
+            value = function(
+                *(style(duplicate(x)) for x in args), **{k: style(duplicate(v)) for k, v in kwargs.items()}
+            )
         except NotImplementedError:
             raise Blank(BLANK) from None
         except Exception as error:
-            raise Rejected(
+            raise Raised(
                 f"`{name}({given})` raised {type(error).__name__}: {error}{line_of(function, error)}"
             ) from None
         if value is None or value is ...:
@@ -148,7 +249,7 @@ _given: dict[str, int] = {}  # hints that this kernel has given, by exercise
 
 
 def hint(exercise_id: str, number: int | None = None) -> None:
-    """Print a hint: the next one on each call (a nudge, an equation, a line of code), or hint `number` (1 to 3)."""
+    """Print a hint: the next one on each call (a nudge, the idea, a first line), or hint `number` (1 to 3)."""
     exercise = find(exercise_id)
     if number is None:
         number = min(_given.get(exercise_id, 0) + 1, 3)

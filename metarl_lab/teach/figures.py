@@ -1,7 +1,8 @@
 """The look of every figure, and how a figure is shown with alt text. Nothing is computed here.
 
 Curves are told apart by colour (Okabe & Ito, safe for colour-blind readers) and by line style, so that a grey print
-reads as well. Figures are made without pyplot: no global state, no figure shown twice.
+reads as well. A learner has one name, colour, line style and marker in all figures of the book (`LEARNERS`). Figures
+are made without pyplot: no global state, no figure shown twice.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Iterable, Mapping
 from itertools import cycle
 from typing import Any
 
@@ -37,15 +39,81 @@ def new_figure(rows: int = 1, columns: int = 1, width: float = 6.4, height: floa
     return figure, axes
 
 
-def look(index: int) -> dict[str, Any]:
-    """Return the colour, line style and marker of the `index`-th curve, as keywords for `Axes.plot`."""
-    return {
-        "color": COLOURS[index % len(COLOURS)],
-        "linestyle": STYLES[index % len(STYLES)],
-        "marker": MARKERS[index % len(MARKERS)],
-        "markersize": 4,
-        "linewidth": 1.8,
-    }
+BLUE, VERMILLION, GREEN, PINK, SKY, ORANGE, BLACK = COLOURS
+SOLID, DASHED, DASH_DOT, DOTTED, DENSE, FINE, LONG = STYLES
+
+# Name in the catalog -> (name in the book, colour, line style, marker). Learners that meet in one figure differ in
+# colour; each pair of colour and marker occurs once.
+LEARNERS: dict[str, tuple[str, str, Any, str]] = {
+    "maml": ("MAML", BLUE, SOLID, "o"),
+    "first_order": ("first-order MAML", SKY, DASHED, "s"),
+    "finetune": ("fine-tuning", VERMILLION, DASHED, "s"),
+    "scratch": ("from scratch", BLACK, DOTTED, "X"),
+    "reptile": ("Reptile", GREEN, DASH_DOT, "s"),
+    "anil": ("ANIL", ORANGE, DASHED, "D"),
+    "meta_sgd": ("Meta-SGD", PINK, SOLID, "P"),
+    "cavia": ("CAVIA", GREEN, DOTTED, "D"),
+    "emaml": ("E-MAML", ORANGE, LONG, "^"),
+    "promp": ("ProMP", PINK, DASH_DOT, "v"),
+    "hypernetwork": ("hypernetwork", BLACK, FINE, "v"),
+    "rl2": ("RL2", GREEN, SOLID, "^"),
+    "pearl": ("PEARL", SKY, DASHED, "v"),
+    "varibad": ("VariBAD", PINK, DASH_DOT, "D"),
+    "in_context": ("in-context transformer", ORANGE, SOLID, "P"),
+    "meta_q": ("meta-Q", BLUE, SOLID, "v"),
+    "shared": ("shared Q", VERMILLION, DASHED, "v"),
+    "mql": ("MQL", ORANGE, SOLID, "s"),
+    "meta_gradient": ("meta-gradient", BLUE, SOLID, "D"),
+    "learned_rule": ("learned rule", GREEN, SOLID, "P"),
+    "mb_mpo": ("MB-MPO", ORANGE, DASH_DOT, "o"),
+    "grbal": ("GrBAL", PINK, SOLID, "o"),
+    "rebal": ("ReBAL", SKY, DASH_DOT, "o"),
+    "average_policy": ("average policy", PINK, LONG, "s"),
+    "random": ("random play", ANCHOR_GREY, FINE, "x"),
+    "oracle": ("oracle", ANCHOR_GREY, LONG, "+"),
+    "bayes_optimal": ("Bayes-optimal", BLACK, SOLID, "o"),
+    "thompson": ("Thompson sampling", SKY, DASH_DOT, "^"),
+    "psrl": ("posterior sampling", SKY, DASH_DOT, "X"),
+    "greedy": ("greedy", ORANGE, DASHED, "v"),
+    "ucb1": ("UCB1", VERMILLION, DASH_DOT, "^"),
+    "gittins": ("Gittins index", BLACK, LONG, "P"),
+    "epsilon_greedy": ("epsilon-greedy", PINK, DOTTED, "^"),
+}
+_BY_NAME = {name.lower(): key for key, (name, *_) in LEARNERS.items()} | {key: key for key in LEARNERS}
+
+
+def display_name(name: str) -> str:
+    """Return what the book calls a learner or a reference: "MB-MPO" for "mb_mpo"; any other name as it is."""
+    key = _BY_NAME.get(str(name).lower())
+    return LEARNERS[key][0] if key else str(name)
+
+
+def look(which: int | str) -> dict[str, Any]:
+    """Return colour, line style and marker of a curve, as keywords for `Axes.plot`.
+
+    `which` is the name of a learner or a reference, as the catalog or as the book has it, which looks the same in all
+    figures; or the number of a curve that is neither. Several curves of both kinds: `looks`.
+    """
+    if isinstance(which, int):
+        colour: Any = COLOURS[which % len(COLOURS)]
+        style: Any = STYLES[which % len(STYLES)]
+        marker: str = MARKERS[which % len(MARKERS)]
+    else:
+        key = _BY_NAME.get(which.lower())
+        if key is None:
+            raise ValueError(f"{which!r} has no look of its own; give a number, or use looks([...]) for a whole figure")
+        _, colour, style, marker = LEARNERS[key]
+    return {"color": colour, "linestyle": style, "marker": marker, "markersize": 4, "linewidth": 1.8}
+
+
+def looks(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return {name: look} for the curves of one figure: learners as everywhere, others in colours that are left."""
+    names = list(dict.fromkeys(names))
+    found = {name: look(name) for name in names if name.lower() in _BY_NAME}
+    taken = {style["color"] for style in found.values()}
+    others = [name for name in names if name not in found]
+    free = [n for n, colour in enumerate(COLOURS) if colour not in taken] + list(range(len(COLOURS)))
+    return {name: found.get(name) or look(free[others.index(name) % len(free)]) for name in names}
 
 
 def curve_table(curves: Mapping[str, Any], x: Any = None) -> pd.DataFrame:
@@ -89,33 +157,51 @@ def adaptation_curves(
         raise ValueError(f"the table lacks columns {sorted(missing)}; it has {list(table.columns)}")
     ax = new_figure()[1] if ax is None else ax
     assert ax is not None
-    for index, (name, rows) in enumerate(table.groupby("learner", sort=False)):
-        style = look(index)
+    styles = looks(map(str, table["learner"]))
+    for name, rows in table.groupby("learner", sort=False):
+        style = styles[str(name)]
         ax.fill_between(rows["x"], rows["low"], rows["high"], color=style["color"], alpha=0.18, linewidth=0)
-        ax.plot(rows["x"], rows["mean"], label=str(name), **style)
+        ax.plot(rows["x"], rows["mean"], label=display_name(str(name)), **style)
     draw_anchors(ax, anchors)
     if len(set(table["x"])) <= 12 and np.allclose(table["x"], np.round(table["x"])):
         ax.set_xticks(sorted(set(table["x"])))
     ax.set_xlabel(x_label)
     ax.set_ylabel(y_label)
-    ax.legend(frameon=False, fontsize=9)
+    ax.legend(fontsize=9, facecolor="white", edgecolor="none", framealpha=0.85)
     return ax
 
 
 def draw_anchors(ax: Axes, anchors: Mapping[str, float]) -> None:
-    """Draw each anchor as a horizontal line with its name on it; line styles tell them apart."""
+    """Draw each anchor as a horizontal line, its name in the margin right of it, where no curve runs.
+
+    Line styles tell the lines apart. Names of lines that are close together are moved apart, also when the limits of
+    the axis change later.
+    """
     styles = cycle(("--", ":", "-.", (0, (8, 3))))
-    for (name, value), style in zip(anchors.items(), styles, strict=False):
+    labels = []
+    for (name, value), style in zip(sorted(anchors.items(), key=lambda item: item[1]), styles, strict=False):
         ax.axhline(value, color=ANCHOR_GREY, linewidth=1.1, linestyle=style, zorder=1)
-        ax.annotate(
-            name,
-            (1.0, value),
-            xycoords=("axes fraction", "data"),
-            ha="right",
-            va="bottom",
-            fontsize=8.5,
-            color=ANCHOR_GREY,
-        )
+        text = textwrap.fill(display_name(name), 16)
+        where = ax.get_yaxis_transform()  # x in widths of the axes, y in data
+        label = ax.text(1.015, value, text, transform=where, va="center", fontsize=8.5, color=ANCHOR_GREY)
+        labels.append((value, label))
+
+    def place(ax: Axes) -> None:
+        """Move names apart, in points up the axis, from the lowest line to the highest; the lines stay."""
+        height = ax.get_window_extent().height * 72 / ax.figure.dpi
+        low, high = sorted(ax.get_ylim())
+        top = -np.inf
+        for value, label in labels:
+            label.set_visible(low <= value <= high)
+            if not label.get_visible():
+                continue
+            half = 0.62 * 8.5 * (label.get_text().count("\n") + 1)
+            middle = max(height * (value - low) / (high - low), top + half)
+            top = middle + half
+            label.set_y(low + middle / height * (high - low))
+
+    place(ax)
+    ax.callbacks.connect("ylim_changed", place)
 
 
 def encode_png(figure: Figure, colours: int = 128) -> bytes:

@@ -12,7 +12,7 @@ def as_html(quiz: Quiz) -> str:
     """Return the question, its options, and the answer behind a fold that works without a kernel."""
     options = "".join(f"<li>{paragraph(option.text)}</li>" for option in quiz.options)
     reasons = "".join(
-        f"<li>{'<b>Right.</b>' if option.right else 'No.'} {paragraph(option.why)}</li>" for option in quiz.options
+        f"<li>{'<b>Right.</b> ' if option.right else ''}{paragraph(option.why)}</li>" for option in quiz.options
     )
     return (
         f"<p><b>{html.escape(quiz.id)}</b> {paragraph(quiz.question)}</p><ol>{options}</ol>"

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import TypeVar
 
 SPEEDS = ("peek", "quick", "full")
+MOST = "METARL_MOST_ITERATIONS"
+
+Value = TypeVar("Value")
 
 
 def speed(choice: str | None = None) -> str:
@@ -15,6 +19,34 @@ def speed(choice: str | None = None) -> str:
         source = "SPEED" if choice is not None else "METARL_SPEED"
         raise ValueError(f"{source} is {chosen!r}; give one of {', '.join(SPEEDS)}")
     return chosen
+
+
+def at_speed(chosen: str, *, quick: Value, full: Value, peek: Value | None = None) -> Value:
+    """Return what belongs to this speed: a number of seeds, of test tasks, a size; `peek` is like `quick` unless given.
+
+    `seeds = at_speed(SPEED, quick=3, full=10)`.
+    """
+    return {"peek": quick if peek is None else peek, "quick": quick, "full": full}[speed(chosen)]
+
+
+def iterations(chosen: str, *, quick: int, full: int) -> int:
+    """Return how many iterations a training gets at this speed.
+
+    Whatever trains longer at full speed takes its number from here: the environment variable METARL_MOST_ITERATIONS
+    then cuts it, so that the branch that a reader with a GPU takes is run in CI, to its end, in seconds.
+    """
+    wanted = at_speed(chosen, quick=quick, full=full)
+    return min(wanted, most_iterations() or wanted) if chosen == "full" else wanted
+
+
+def most_iterations() -> int | None:
+    """Return the limit that METARL_MOST_ITERATIONS sets on full-speed training, or None."""
+    given = os.environ.get(MOST)
+    if not given:
+        return None
+    if not given.isdigit() or int(given) < 1:
+        raise ValueError(f"{MOST} is {given!r}; give a whole number from 1 on, or leave it unset")
+    return int(given)
 
 
 def announce(chosen: str, seconds: Mapping[str, float]) -> None:

@@ -10,6 +10,8 @@ import numpy as np
 
 from metarl_lab.runs.files import find_folder, write_whole
 
+from .speed import MOST, most_iterations
+
 Arrays = dict[str, np.ndarray]
 
 DIGITS = 6
@@ -24,7 +26,8 @@ def stored_or_run(chosen: str, name: str, compute: Callable[[], Mapping[str, np.
     name : name of the table, starting with the chapter's number
     compute : gives {name: array of numbers}
 
-    The environment variable METARL_STORE is the beginning of the names of tables to write: "01", or "01_price".
+    The environment variable METARL_STORE is the beginning of the names of tables to write: "01", or "01_price". What
+    training cut short by METARL_MOST_ITERATIONS gave is never written.
     """
     file = find_folder("data/results") / f"{name}.csv"
     if chosen == "peek":
@@ -33,6 +36,8 @@ def stored_or_run(chosen: str, name: str, compute: Callable[[], Mapping[str, np.
         return read(file)
     arrays = {key: np.asarray(array, dtype=np.float64) for key, array in compute().items()}
     if name.startswith(os.environ.get("METARL_STORE") or "no table"):
+        if most_iterations() is not None:
+            raise ValueError(f"{MOST} cuts training short, and METARL_STORE would store that as {name}; unset one")
         write(file, arrays)
     return arrays
 

@@ -53,7 +53,9 @@ class Explorer:
         and draws: at most 200 ms, no training.
     controls : {keyword of render: widget with a `.value`}, in the order shown.
     alt : alt text of the picture, or a function `alt(**values)` that returns it: what is plotted and what one sees.
-        The text for the first values is what nbval compares, so it holds no number that differs between machines.
+        The text for the stored values is what nbval compares, so it holds no number that differs between machines.
+    end : {keyword: value} of the controls in the picture that is stored for readers without a kernel, where that is not
+        the picture of the first values: what has a beginning and an end (training, a trial) is stored at its end.
 
     Attributes
     ----------
@@ -67,9 +69,13 @@ class Explorer:
         render: Callable[..., Figure | Axes | str],
         controls: Mapping[str, Any],
         alt: str | Callable[..., str],
+        end: Mapping[str, Any] | None = None,
     ) -> None:
         if not controls:
             raise ValueError(f"explorer {name!r} has no controls; show a plain figure with figure_with_alt instead")
+        if unknown := set(end or {}) - set(controls):
+            raise ValueError(f"explorer {name!r}: end names {sorted(unknown)}; its controls are {sorted(controls)}")
+        self._end = dict(end or {})
         self.name, self.controls = name, dict(controls)
         self._render, self._alt = render, alt
         self._pictures: dict[tuple[Any, ...], tuple[str, bytes | None]] = {}
@@ -78,7 +84,7 @@ class Explorer:
         self.widget: Any = widgets.VBox([*self.controls.values(), self._status, self._view])
         for control in self.controls.values():
             control.observe(self._on_change, "value")
-        self._view.value = self._draw()[0]
+        self._view.value = self._draw(self.values)[0]
         fix_ids(self.widget, name)
 
     @property
@@ -89,27 +95,30 @@ class Explorer:
     @property
     def alt_text(self) -> str:
         """Alt text of the picture for the present values."""
-        return self._alt(**self.values) if callable(self._alt) else self._alt
+        return self._alt_of(self.values)
+
+    def _alt_of(self, values: Mapping[str, Any]) -> str:
+        return self._alt(**values) if callable(self._alt) else self._alt
 
     @property
     def picture(self) -> str:
         """HTML of the picture now on show."""
         return str(self._view.value)
 
-    def _draw(self) -> tuple[str, bytes | None]:
-        """Return (html, png or None) for the present values, drawn once per combination of values."""
-        key = tuple(map(repr, self.values.values()))
+    def _draw(self, values: Mapping[str, Any]) -> tuple[str, bytes | None]:
+        """Return (html, png or None) for these values, drawn once per combination of values."""
+        key = tuple(map(repr, values.values()))
         if key not in self._pictures:
             if len(self._pictures) >= MOST_PICTURES:
                 self._pictures.pop(next(iter(self._pictures)))
-            self._pictures[key] = as_picture(self._render(**self.values), self.alt_text)
+            self._pictures[key] = as_picture(self._render(**values), self._alt_of(values))
         return self._pictures[key]
 
     def _on_change(self, change: Any) -> None:
         """Redraw. The status line says so meanwhile; a failing render says what failed and keeps the last picture."""
         self._status.value = '<span role="status">drawing ...</span>'
         try:
-            self._view.value = self._draw()[0]
+            self._view.value = self._draw(self.values)[0]
             self._status.value = ""
         except Exception as error:  # ipywidgets would print this where no reader looks
             reason = html.escape(f"{type(error).__name__}: {error}")
@@ -120,11 +129,12 @@ class Explorer:
         self.widget.close()
 
     def show(self) -> None:
-        """Display the explorer: live with a kernel, the picture of the present values without one."""
-        page, png = self._draw()
-        shown = ", ".join(f"{c.description or key} = {c.value}" for key, c in self.controls.items())
+        """Display the explorer: live with a kernel; without one, the picture of its end, else of its values now."""
+        values = self.values | self._end
+        page, png = self._draw(values)
+        shown = ", ".join(f"{c.description or key} = {values[key]}" for key, c in self.controls.items())
         note = f"<p><em>Shown: {html.escape(shown)}. To move the controls, run this notebook in JupyterLab.</em></p>"
-        show(self.widget, page + note, f"[interactive figure: {shown}] {self.alt_text}", png)
+        show(self.widget, page + note, f"[interactive figure: {shown}] {self._alt_of(values)}", png)
 
     def _ipython_display_(self) -> None:
         self.show()

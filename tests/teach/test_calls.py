@@ -1,7 +1,8 @@
-"""Progress file, speed switch, verdicts, quizzes and shown source."""
+"""Progress file, speed switch, quizzes and shown source."""
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from demo import QUIZ
 
-from metarl_lab.teach import announce, base, progress, quizzes, show_source, source, speed, verdict  # noqa: F401
+from metarl_lab.teach import announce, at_speed, base, iterations, quizzes, result, source, speed
 from metarl_lab.teach.exercises import every
 from metarl_lab.teach.progress import home, passed, record, table
 
@@ -80,26 +81,23 @@ def test_announce(capsys):
         announce("quick", {"quick": 3})
 
 
-@pytest.mark.parametrize(
-    ("value", "band", "line"),
-    [
-        (-12, {"at_least": -12}, "r >= -12: yes\n"),
-        (-12.01, {"at_least": -12}, "r >= -12: no\n"),
-        (float("nan"), {"at_least": -12}, "r >= -12: no\n"),
-        (1, {"at_most": 0.5}, "r <= 0.5: no\n"),
-        (0.3, {"at_least": 0, "at_most": 0.5}, "r in [0, 0.5]: yes\n"),
-    ],
-)
-def test_verdict(capsys, value, band, line):
-    verdict("r", value, **band)
-    assert capsys.readouterr().out == line
+def test_what_belongs_to_a_speed(monkeypatch):
+    assert [at_speed(s, quick=3, full=10) for s in ("peek", "quick", "full")] == [3, 3, 10]
+    assert at_speed("peek", peek=1, quick=3, full=10) == 1
+    with pytest.raises(ValueError, match="give one of peek"):
+        at_speed("fast", quick=3, full=10)
 
 
-def test_verdict_needs_a_band():
-    with pytest.raises(ValueError, match="no band"):
-        verdict("r", 1)
-    with pytest.raises(ValueError, match="empty"):
-        verdict("r", 1, at_least=2, at_most=1)
+def test_full_training_can_be_cut_short_and_no_other(monkeypatch):
+    monkeypatch.delenv("METARL_MOST_ITERATIONS", raising=False)
+    assert iterations("quick", quick=45, full=800) == 45 and iterations("full", quick=45, full=800) == 800
+    monkeypatch.setenv("METARL_MOST_ITERATIONS", "2")
+    assert iterations("quick", quick=45, full=800) == 45 and iterations("full", quick=45, full=800) == 2
+    assert iterations("full", quick=1, full=1) == 1
+    for wrong in ("0", "-1", "two", "1.5"):
+        monkeypatch.setenv("METARL_MOST_ITERATIONS", wrong)
+        with pytest.raises(ValueError, match="METARL_MOST_ITERATIONS is"):
+            iterations("full", quick=45, full=800)
 
 
 @pytest.mark.parametrize("quiz", [QUIZ, *every("QUIZZES").values()], ids=lambda q: q.id)
@@ -111,14 +109,16 @@ def test_quiz_reads_without_a_kernel_and_explains_every_option(quiz):
     for number, option in enumerate(quiz.options, 1):
         widget.choice.index = number - 1
         assert base.paragraph(option.why) in widget.answer.value
-        assert ("Right." in widget.answer.value) == option.right or "Right." in option.why
+        assert widget.answer.value.count("Right.") == option.right, "a right answer says so once"
+        assert not re.match(r"(Yes|No|Right|Wrong|Correct)[:,.;!]", option.why), "the kit says whether it is right"
+    assert page.count("<b>Right.</b>") == 1
     with pytest.raises(ValueError, match="give 1 to"):
         quizzes.reply(quiz, 0)
 
 
 def test_source_is_shown_without_its_docstring():
-    text = source.source_of(verdict)
-    assert text.startswith("def verdict(") and '"""' not in text and "math.isnan" in text
-    assert '"""' in source.source_of(verdict, docstring=True)
+    text = source.source_of(result)
+    assert text.startswith("def result(") and '"""' not in text and "read_band" in text
+    assert '"""' in source.source_of(result, docstring=True)
     with pytest.raises(ValueError, match="no source"):
         source.source_of(3)

@@ -70,6 +70,20 @@ def test_output_holds_widget_picture_and_text(monkeypatch):
     assert sent["text/plain"] == f"[interactive figure: slope = 0.3, direction = up] {ALT}"
 
 
+def test_the_stored_picture_is_the_end_and_the_live_one_the_beginning(monkeypatch):
+    sent = {}
+    monkeypatch.setattr("IPython.display.display", lambda data, metadata, raw: sent.update(data))
+    explorer = make(end={"alpha": 0.8}, alt=lambda alpha, mode: f"a straight line of slope {alpha:.1f}, going {mode}")
+    before = explorer.picture
+    explorer.show()
+    assert "slope 0.8, going up" in sent["text/html"] and "slope 0.3" in explorer.picture == before
+    assert sent["text/plain"].startswith("[interactive figure: slope = 0.8, direction = up]")
+    explorer.controls["alpha"].value = 0.8
+    assert explorer.picture in sent["text/html"]
+    with pytest.raises(ValueError, match="end names"):
+        make(end={"beta": 1.0})
+
+
 def test_running_a_cell_again_keeps_every_id_and_closes_the_old_parts():
     first = parts_first(make().widget)
     assert len(first) > 8, "sliders, views, layouts and styles"

@@ -59,7 +59,7 @@ EXERCISES = (
     Exercise(
         id="00.1",
         name="regret",
-        prompt="write regret(means, pulls): array (A,) and a list of arm indices -> one number, in pay-offs",
+        task="write regret(means, pulls): array (A,) and a list of arm indices -> one number, in pay-offs",
         check=check_regret,
         hints=(
             "What would somebody who knows `means` have expected from as many pulls?",
@@ -78,7 +78,7 @@ EXERCISES = (
     Exercise(
         id="00.2",
         name="posterior_mean",
-        prompt="write posterior_mean(s, f): successes and failures of an arm -> its mean, prior U(0, 1)",
+        task="write posterior_mean(s, f): successes and failures of an arm -> its mean, prior U(0, 1)",
         check=check_posterior_mean,
         hints=(
             "What should it say for an arm that was never pulled?",
@@ -97,7 +97,7 @@ EXERCISES = (
     Exercise(
         id="00.3",
         name="try_first",
-        prompt="write try_first(p): expected total of two pulls, first the unknown arm, then the better one",
+        task="write try_first(p): expected total of two pulls, first the unknown arm, then the better one",
         check=check_try_first,
         hints=(
             "The first pull pays or not, with chance 1/2 each. What do you pull next in either case?",
@@ -123,7 +123,7 @@ QUIZZES = (
         (
             Option("About 10", "Ten games give 1.96 * 2.2 / sqrt(10) = 1.4 to either side: luck, and little else."),
             Option("About 90", "Then it is 0.45 to either side: dividing by n instead of by its square root?"),
-            Option("About 7,500", "Yes: n = (1.96 * 2.2 / 0.05)^2 = 7,437.", right=True),
+            Option("About 7,500", "N = (1.96 * 2.2 / 0.05)^2 = 7,437.", right=True),
             Option("No number is enough", "The width falls as 1 / sqrt(n), slowly, but as far as you like."),
         ),
     ),
@@ -136,7 +136,7 @@ QUIZZES = (
             ),
             Option(
                 "It never sees what it pulled and what that paid",
-                "Yes. Every pull starts an 'episode', the wrapper hands the agent zeros at the start of an episode, "
+                "Every pull starts an 'episode', the wrapper hands the agent zeros at the start of an episode, "
                 "and so the last transition is lost every time. Nothing that it does can then depend on the arms.",
                 right=True,
             ),

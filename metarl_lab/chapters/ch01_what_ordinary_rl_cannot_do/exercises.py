@@ -103,7 +103,7 @@ EXERCISES = (
     Exercise(
         id="01.1",
         name="episodes_to",
-        prompt="write episodes_to(curve, every, floor, ceiling, share): curve (N,), a value every `every` episodes "
+        task="write episodes_to(curve, every, floor, ceiling, share): curve (N,), a value every `every` episodes "
         "from 0 on -> the episodes after which `share` of the gap is first closed, -1 if never",
         check=check_episodes_to,
         hints=(
@@ -136,7 +136,7 @@ EXERCISES = (
     Exercise(
         id="01.2",
         name="td_target",
-        prompt="write td_target(reward, best_next, terminated, truncated, gamma): arrays (N,), best_next is "
+        task="write td_target(reward, best_next, terminated, truncated, gamma): arrays (N,), best_next is "
         "max_a Q(s', a) -> the N targets of Q-learning",
         check=check_td_target,
         hints=(
@@ -159,7 +159,7 @@ EXERCISES = (
     Exercise(
         id="01.3",
         name="regret",
-        prompt="write regret(means, pulled): means (k,) probabilities of the arms, pulled (N,) arm numbers -> expected "
+        task="write regret(means, pulled): means (k,) probabilities of the arms, pulled (N,) arm numbers -> expected "
         "reward lost over the N pulls against always pulling the best arm",
         check=check_regret,
         hints=(
@@ -182,7 +182,7 @@ EXERCISES = (
     Exercise(
         id="01.4",
         name="break_even",
-        prompt="write break_even(meta_steps, alone, adapted): env steps of meta-training, and per task without and "
+        task="write break_even(meta_steps, alone, adapted): env steps of meta-training, and per task without and "
         "with it -> how many tasks until meta-training has paid for itself, -1 if never",
         check=check_break_even,
         hints=(
@@ -214,7 +214,7 @@ QUIZZES = (
             ),
             Option(
                 "The same as the first, up to luck",
-                "Yes: each start is the same, so each cost has the same distribution.",
+                "Each start is the same, so each cost has the same distribution.",
                 right=True,
             ),
             Option("More: it must unlearn the ninth", "There is nothing to unlearn in an empty table."),
@@ -229,7 +229,7 @@ QUIZZES = (
             ),
             Option(
                 "Each pull tells about both arms whichever it is, so choosing an arm *in order to learn* buys nothing",
-                "Yes: with nothing to gain from exploring, the arm that looks better now is the best choice.",
+                "With nothing to gain from exploring, the arm that looks better now is the best choice.",
                 right=True,
             ),
             Option("It was told that the arms are tied", "It believes the arms independent, and only happens to fit."),

@@ -110,7 +110,7 @@ EXERCISES = (
     Exercise(
         id="02.1",
         name="absorb_counts",
-        prompt="write absorb_counts(counts, action, reward): (k, 2), (N,), (N,) -> new counts (k, 2)",
+        task="write absorb_counts(counts, action, reward): (k, 2), (N,), (N,) -> new counts (k, 2)",
         check=check_absorb_counts,
         hints=(
             "What must the memory hold after the batch that it did not hold before? And what must it keep?",
@@ -135,7 +135,7 @@ EXERCISES = (
     Exercise(
         id="02.2",
         name="changes",
-        prompt="give changes = [maml, rl2, random]: how often each memory changes in the trial",
+        task="give changes = [maml, rl2, random]: how often each memory changes in the trial",
         check=check_changes,
         hints=(
             "Find the rows of MAML and RL2 in the table of section 3, and the bars in the widget.",
@@ -156,7 +156,7 @@ EXERCISES = (
     Exercise(
         id="02.3",
         name="adaptation_gain",
-        prompt="write adaptation_gain(per_task): (tasks, batches) -> (mean gain, its standard error)",
+        task="write adaptation_gain(per_task): (tasks, batches) -> (mean gain, its standard error)",
         check=check_gain,
         hints=(
             "The first and the last batch of a row are the same task. Use that.",
@@ -179,7 +179,7 @@ EXERCISES = (
     Exercise(
         id="02.4",
         name="seen_at_starts",
-        prompt="write seen_at_starts(action, reward): (K, H), (K, H) -> (K, 2), last action and reward at each start",
+        task="write seen_at_starts(action, reward): (K, H), (K, H) -> (K, 2), last action and reward at each start",
         check=check_seen,
         hints=(
             "Which transition came just before the first step of episode k? And for k = 0?",
@@ -207,7 +207,7 @@ QUIZZES = (
         "A paper says: *we meta-train on 40 meta-tasks and test on 10 more.* In this book's words, that is",
         (
             Option("40 outer loops", "There is one outer loop; it runs over all 40."),
-            Option("40 training tasks and 10 test tasks", "Yes: document 002's sense of the word.", right=True),
+            Option("40 training tasks and 10 test tasks", "Document 002's sense of the word.", right=True),
             Option("40 learning goals, one level up", "That is 000's sense, of which there is only one here."),
             Option("40 trials", "A trial is one stay in a task; each task may be visited in many trials."),
         ),
@@ -222,7 +222,7 @@ QUIZZES = (
             ),
             Option(
                 "The last action and reward of each episode never arrive",
-                "Yes. Of ten transitions it loses ten, five, two or one: the longer the episodes, the better it hides.",
+                "Of ten transitions it loses ten, five, two or one: the longer the episodes, the better it hides.",
                 right=True,
             ),
             Option("Short episodes leave too little time to explore", "The unwrapped counter has the same ten pulls."),

@@ -136,7 +136,7 @@ EXERCISES = (
     Exercise(
         id="03.1",
         name="exact_j",
-        prompt="write exact_j(transition, reward, policy, horizon): (S, A, S), (S, A), (S, A), steps -> the return",
+        task="write exact_j(transition, reward, policy, horizon): (S, A, S), (S, A), (S, A), steps -> the return",
         check=check_exact_j,
         hints=(
             "Start at the end, where nothing is left to earn, and go back one step at a time.",
@@ -155,7 +155,7 @@ EXERCISES = (
     Exercise(
         id="03.2",
         name="meta_objective",
-        prompt="write meta_objective(theta, tasks, alpha): (P,), list of (value, gradient), step size -> a number",
+        task="write meta_objective(theta, tasks, alpha): (P,), list of (value, gradient), step size -> a number",
         check=check_meta_objective,
         hints=(
             "Each task gets its own copy of theta, improved on that task alone.",
@@ -174,7 +174,7 @@ EXERCISES = (
     Exercise(
         id="03.3",
         name="outer_loss",
-        prompt="write outer_loss(before, after): returns of each task (T,), (T,) -> the number to minimise",
+        task="write outer_loss(before, after): returns of each task (T,), (T,) -> the number to minimise",
         check=check_outer_loss,
         hints=(
             "What should be large when training went well? And what does Adam do with it?",
@@ -193,7 +193,7 @@ EXERCISES = (
     Exercise(
         id="03.4",
         name="seed_interval",
-        prompt="write seed_interval(scores): (5 seeds, tasks) -> (low, high), 95% for the algorithm's mean score",
+        task="write seed_interval(scores): (5 seeds, tasks) -> (low, high), 95% for the algorithm's mean score",
         check=check_seed_interval,
         hints=(
             "How many independent training runs are there? That many values make the interval.",
@@ -220,7 +220,7 @@ QUIZZES = (
             Option("B: it ends higher", "Only if adaptation is coming, and its first episodes cost little."),
             Option(
                 "It depends on which objective was asked for",
-                "Yes: each is the best of its kind. Weighing every episode would say when B has paid off.",
+                "Each is the best of its kind. Weighing every episode would say when B has paid off.",
                 right=True,
             ),
         ),
@@ -231,7 +231,7 @@ QUIZZES = (
         (
             Option(
                 "A: `history[steps - 1]`, its row equals the gradient before adaptation",
-                "Yes: `history` has steps + 1 entries, the last is `history[steps]`. A trains the multi-task policy.",
+                "`history` has steps + 1 entries, the last is `history[steps]`. A trains the multi-task policy.",
                 right=True,
             ),
             Option(

@@ -141,7 +141,7 @@ EXERCISES = (
     Exercise(
         id="04.1",
         name="leave_one_out",
-        prompt="write leave_one_out(returns): (N, H) -> (N, H), each minus the mean of the other episodes' at its step",
+        task="write leave_one_out(returns): (N, H) -> (N, H), each minus the mean of the other episodes' at its step",
         check=check_leave_one_out,
         hints=(
             "The sum over the others is the sum over all, less one's own.",
@@ -163,7 +163,7 @@ EXERCISES = (
     Exercise(
         id="04.2",
         name="policy_gradient",
-        prompt="write policy_gradient(state, action, reward, theta): (N, H) three times, (5,) -> (5,); no baseline",
+        task="write policy_gradient(state, action, reward, theta): (N, H) three times, (5,) -> (5,); no baseline",
         check=check_policy_gradient,
         hints=(
             "Three parts: the score of each action, what it is paid, and a sum by tilt.",
@@ -184,7 +184,7 @@ EXERCISES = (
     Exercise(
         id="04.3",
         name="td_target",
-        prompt="write td_target(reward, next_value, terminated, truncated, discount): (L,) each -> target of V(s_t)",
+        task="write td_target(reward, next_value, terminated, truncated, discount): (L,) each -> target of V(s_t)",
         check=check_td_target,
         hints=(
             "After a fall, what is still to come? And after the observer has gone home?",
@@ -213,7 +213,7 @@ QUIZZES = (
             ),
             Option(
                 "Anything that does not depend on the action at step t",
-                "Yes: then the baseline times the score averages to zero. It need not be a good guess; a bad one costs "
+                "Then the baseline times the score averages to zero. It need not be a good guess; a bad one costs "
                 "noise only.",
                 right=True,
             ),
@@ -233,7 +233,7 @@ QUIZZES = (
             ),
             Option(
                 "The optimiser steps other parameters than those that the loss reaches",
-                "Yes: `backward` fills the copy's gradients; the optimiser holds the original, whose gradients are "
+                "`backward` fills the copy's gradients; the optimiser holds the original, whose gradients are "
                 "None, and `step` skips it in silence. The baseline stays at zero.",
                 right=True,
             ),

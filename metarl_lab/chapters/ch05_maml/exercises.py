@@ -119,7 +119,7 @@ EXERCISES = (
     Exercise(
         id="05.1",
         name="adapt",
-        prompt="write adapt(theta, gradient, alpha, steps): (P,), function (P,) -> (P,), rate, count -> (P,)",
+        task="write adapt(theta, gradient, alpha, steps): (P,), function (P,) -> (P,), rate, count -> (P,)",
         check=check_adapt,
         hints=(
             "Each step starts where the last one ended, and asks for the gradient there.",
@@ -139,7 +139,7 @@ EXERCISES = (
     Exercise(
         id="05.2",
         name="meta_gradient",
-        prompt="write meta_gradient(theta, alpha, k, c): (P,), rate, (T,), (T, P) -> (P,)",
+        task="write meta_gradient(theta, alpha, k, c): (P,), rate, (T,), (T, P) -> (P,)",
         check=check_meta_gradient,
         hints=(
             "Two factors: how J_i changes at the adapted parameters, and how those move when theta moves.",
@@ -159,7 +159,7 @@ EXERCISES = (
     Exercise(
         id="05.3",
         name="per_task",
-        prompt="write per_task(x, weight, bias): (T, N, I), (T, I, O), (T, O) -> (T, N, O)",
+        task="write per_task(x, weight, bias): (T, N, I), (T, I, O), (T, O) -> (T, N, O)",
         check=check_per_task,
         hints=(
             "`@` multiplies the last two axes, and pairs off the axes before them.",
@@ -178,7 +178,7 @@ EXERCISES = (
     Exercise(
         id="05.4",
         name="fair_score",
-        prompt="write fair_score(on_training, on_test): returns (rates, tasks), (rates, tasks) -> a number",
+        task="write fair_score(on_training, on_test): returns (rates, tasks), (rates, tasks) -> a number",
         check=check_fair_score,
         hints=(
             "Which tasks may have a say in the choice?",
@@ -204,16 +204,16 @@ QUIZZES = (
         (
             Option(
                 "Training from scratch on each task",
-                "No: the outer step still trains theta, on the mean of all tasks.",
+                "The outer step still trains theta, on the mean of all tasks.",
             ),
             Option(
                 "Multi-task pre-training: the baseline `finetune`",
-                "Yes: theta_i' = theta, so the meta-objective is the mean return of one shared policy.",
+                "Theta_i' = theta, so the meta-objective is the mean return of one shared policy.",
                 right=True,
             ),
             Option(
                 "First-order MAML",
-                "No: first-order takes the inner step and drops the second derivative. Here there is no step.",
+                "First-order takes the inner step and drops the second derivative. Here there is no step.",
             ),
         ),
     ),
@@ -225,7 +225,7 @@ QUIZZES = (
             Option("20 iterations are too few", "`meta_train` has gained several points by then: look at its figure."),
             Option(
                 "The gradient goes to the copy, the optimiser holds the original",
-                "Yes: `deepcopy` makes new leaves. `backward` fills their `.grad`; those of `policy` stay None, and "
+                "`deepcopy` makes new leaves. `backward` fills their `.grad`; those of `policy` stay None, and "
                 "Adam skips parameters without a gradient.",
                 right=True,
             ),

@@ -170,7 +170,7 @@ EXERCISES = (
     Exercise(
         id="06.1",
         name="dice_surrogate",
-        prompt="write dice_surrogate(log_pi, reward): tensors (N, H), (N, H) -> a tensor of one number",
+        task="write dice_surrogate(log_pi, reward): tensors (N, H), (N, H) -> a tensor of one number",
         check=check_dice,
         hints=(
             "Which actions made each reward likelier? All before it, and its own.",
@@ -191,7 +191,7 @@ EXERCISES = (
     Exercise(
         id="06.2",
         name="sampling_term",
-        prompt="write sampling_term(log_pi, after, baseline): (N, H), scalar tensor, number -> a tensor of one number",
+        task="write sampling_term(log_pi, after, baseline): (N, H), scalar tensor, number -> a tensor of one number",
         check=check_sampling_term,
         hints=(
             "The chance of a batch is a product over all its actions. What is the derivative of its logarithm?",
@@ -211,7 +211,7 @@ EXERCISES = (
     Exercise(
         id="06.3",
         name="promp_gain",
-        prompt="write promp_gain(log_pi, log_acted, advantage, clip): tensors (N, H) and a number -> one number",
+        task="write promp_gain(log_pi, log_acted, advantage, clip): tensors (N, H) and a number -> one number",
         check=check_promp,
         hints=(
             "How much likelier is the action now than when it was taken? And how far do you trust that?",
@@ -230,7 +230,7 @@ EXERCISES = (
     Exercise(
         id="06.4",
         name="sums",
-        prompt="write sums(log_pi, first): (M,), (M,) booleans -> (M,), sums of log pi within each episode",
+        task="write sums(log_pi, first): (M,), (M,) booleans -> (M,), sums of log pi within each episode",
         check=check_sums,
         hints=(
             "What should the first step of an episode receive from before? And the second?",
@@ -256,7 +256,7 @@ QUIZZES = (
         "Your E-MAML meta-gradient is too noisy. You have 20 tasks of 20 episodes each. What helps?",
         (
             Option("40 episodes per task", "The sampling term sums over episodes: its noise stays, or grows."),
-            Option("40 tasks", "Yes: the average over tasks halves the variance, whatever each task's is.", right=True),
+            Option("40 tasks", "The average over tasks halves the variance, whatever each task's is.", right=True),
             Option(
                 "Dividing the sampling term by 20", "Less noise, and another objective: the sum is what is unbiased."
             ),
@@ -269,7 +269,7 @@ QUIZZES = (
             Option("Nothing: H00 is close", "Look at H01: 0.118 is right, and it falls as N grows."),
             Option(
                 "`carry / episodes`, and `i - 1` at i = 0",
-                "Yes. The past fades by 1/N a step, so H01 shrinks with N and DiCE becomes LVC, without a word. At "
+                "The past fades by 1/N a step, so H01 shrinks with N and DiCE becomes LVC, without a word. At "
                 "i = 0 the first step receives the last one's log-probability: with one episode, even g is wrong.",
                 right=True,
             ),
@@ -284,7 +284,7 @@ QUIZZES = (
             Option("It became biased", "A baseline of the state alone, however bad, leaves its mean alone."),
             Option(
                 "Its variance stayed high; its mean was right",
-                "Yes: nothing crashes, learning is only slower. (The naive *curvature* does change: section 3.)",
+                "Nothing crashes, learning is only slower. (The naive *curvature* does change: section 3.)",
                 right=True,
             ),
             Option("Nothing", "A trained baseline is there to lower variance; this one did not."),

@@ -138,7 +138,7 @@ EXERCISES = (
     Exercise(
         id="07.1",
         name="first_order_gradient",
-        prompt="write first_order_gradient(theta, gradients, alpha): (P,), one function theta -> (P,) a task, size",
+        task="write first_order_gradient(theta, gradients, alpha): (P,), one function theta -> (P,) a task, size",
         check=check_first_order,
         hints=(
             "Where does each task end after one step up? What is its gradient there?",
@@ -159,7 +159,7 @@ EXERCISES = (
     Exercise(
         id="07.2",
         name="reptile_step",
-        prompt="write reptile_step(theta, gradients, alpha, steps, epsilon): the new theta, (P,)",
+        task="write reptile_step(theta, gradients, alpha, steps, epsilon): the new theta, (P,)",
         check=check_reptile,
         hints=(
             "Let every task walk `steps` steps from theta, then look at the middle of where they end.",
@@ -181,7 +181,7 @@ EXERCISES = (
     Exercise(
         id="07.3",
         name="own_numbers",
-        prompt="write own_numbers(sizes, context): how many numbers adapt to a task in (MAML, ANIL, CAVIA)",
+        task="write own_numbers(sizes, context): how many numbers adapt to a task in (MAML, ANIL, CAVIA)",
         check=check_own_numbers,
         hints=(
             "A layer from a to b units has a matrix, and one more number for each unit of its output.",
@@ -199,7 +199,7 @@ EXERCISES = (
     Exercise(
         id="07.4",
         name="buys",
-        prompt="write buys(cost, returns, budget): (points,), (learners, seeds, points), amount -> (learners,)",
+        task="write buys(cost, returns, budget): (points,), (learners, seeds, points), amount -> (learners,)",
         check=check_buys,
         hints=(
             "Average over seeds first; then read the curve where the budget ends.",
@@ -226,7 +226,7 @@ QUIZZES = (
             ),
             Option(
                 "A learner that needs fewer env steps for the same return",
-                "Yes: here every second is an env step. Spend arithmetic freely, second derivatives too.",
+                "Here every second is an env step. Spend arithmetic freely, second derivatives too.",
                 right=True,
             ),
             Option("CAVIA: fewer numbers per task", "That saves memory per task; acting takes as long as before."),
@@ -238,7 +238,7 @@ QUIZZES = (
         (
             Option(
                 "The copies get the gradients; the optimiser holds the originals, whose gradient is None",
-                "Yes. An optimiser skips a parameter without a gradient, in silence.",
+                "An optimiser skips a parameter without a gradient, in silence.",
                 right=True,
             ),
             Option("First order drops too much", "It would still move the start; here the start never moves."),

@@ -136,7 +136,7 @@ EXERCISES = (
     Exercise(
         id="08.1",
         name="step_input",
-        prompt="write step_input(action, reward, start, arms): index or -1, number, bool, count -> (arms + 2,)",
+        task="write step_input(action, reward, start, arms): index or -1, number, bool, count -> (arms + 2,)",
         check=check_step_input,
         hints=(
             "What does the network know before its first pull? And at the start of the second episode?",
@@ -157,7 +157,7 @@ EXERCISES = (
     Exercise(
         id="08.2",
         name="carry",
-        prompt="write carry(hidden, new_episode, new_trial): (B, F), (B,) bool, (B,) bool -> (B, F)",
+        task="write carry(hidden, new_episode, new_trial): (B, F), (B,) bool, (B,) bool -> (B, F)",
         check=check_carry,
         hints=(
             "What may be known from the episode before? And from the trial before?",
@@ -175,7 +175,7 @@ EXERCISES = (
     Exercise(
         id="08.3",
         name="trial_credit",
-        prompt="write trial_credit(reward, value, discount, lam): (K, H), (K, H), two numbers -> (K, H)",
+        task="write trial_credit(reward, value, discount, lam): (K, H), (K, H), two numbers -> (K, H)",
         check=check_trial_credit,
         hints=(
             "Lay the episodes end to end. What follows the last step of an episode, and of the trial?",
@@ -193,7 +193,7 @@ EXERCISES = (
     Exercise(
         id="08.4",
         name="probe_score",
-        prompt="write probe_score(h, y, new_h, new_y): (N, F), (N,), (M, F), (M,) -> R squared on the new data",
+        task="write probe_score(h, y, new_h, new_y): (N, F), (N,), (M, F), (M,) -> R squared on the new data",
         check=check_probe_score,
         hints=(
             "Which data may choose w and b? Which data may judge them?",
@@ -221,7 +221,7 @@ QUIZZES = (
             Option("Its weights, by PPO", "PPO is over: no gradient is computed in a trial. Section 7 checks it."),
             Option(
                 "Its hidden state only",
-                "Yes. The weights say how results change the state, and how the state chooses: a learning algorithm.",
+                "The weights say how results change the state, and how the state chooses: a learning algorithm.",
                 right=True,
             ),
             Option("The last layer, which adapts to the task", "That is ANIL (chapter 07). Here no weight moves."),
@@ -235,7 +235,7 @@ QUIZZES = (
             Option("Thirty updates are too few", "The same number takes the right program well beyond 5. And longer?"),
             Option(
                 "It trains on hidden states that never acted",
-                "Yes. From zeros, every pull looks like the second one of a trial: what the update makes likelier "
+                "From zeros, every pull looks like the second one of a trial: what the update makes likelier "
                 "is not what the agent does when it acts with a carried state.",
                 right=True,
             ),

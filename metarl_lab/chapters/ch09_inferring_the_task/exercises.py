@@ -144,7 +144,7 @@ EXERCISES = (
     Exercise(
         id="09.1",
         name="update",
-        prompt="write update(belief, cell, paid): (S,), index, True or False -> (S,), the posterior over goal cells",
+        task="write update(belief, cell, paid): (S,), index, True or False -> (S,), the posterior over goal cells",
         check=check_update,
         hints=(
             "For each possible goal: how likely was it that this cell pays (or does not)? 0 or 1.",
@@ -163,7 +163,7 @@ EXERCISES = (
     Exercise(
         id="09.2",
         name="product",
-        prompt="write product(mean, std): (N, Z), (N, Z) -> (2, Z), mean and std of N(0, 1) times all N factors",
+        task="write product(mean, std): (N, Z), (N, Z) -> (2, Z), mean and std of N(0, 1) times all N factors",
         check=check_product,
         hints=(
             "Multiply densities, add exponents: what adds up is 1 / std^2, and mean / std^2.",
@@ -183,7 +183,7 @@ EXERCISES = (
     Exercise(
         id="09.3",
         name="chain_kl",
-        prompt="write chain_kl(mean, log_var): (L, M), (L, M) -> (L,), KL(q_t || q_{t-1}) in nats; N(0, I) comes first",
+        task="write chain_kl(mean, log_var): (L, M), (L, M) -> (L,), KL(q_t || q_{t-1}) in nats; N(0, I) comes first",
         check=check_chain,
         hints=(
             "Shift the sequence by one step; what stands before the first posterior?",
@@ -203,7 +203,7 @@ EXERCISES = (
     Exercise(
         id="09.4",
         name="context",
-        prompt="write context(task, trial, episode, now): three (N,) columns and (task, trial, episode) -> (N,) bool",
+        task="write context(task, trial, episode, now): three (N,) columns and (task, trial, episode) -> (N,) bool",
         check=check_context,
         hints=(
             "What has this agent lived through since this task was dealt to it?",
@@ -226,7 +226,7 @@ QUIZZES = (
         "09.a",
         "Posterior sampling has walked to the goal it drew; nothing is paid. What does it do until the episode ends?",
         (
-            Option("It waits there", "Yes: optimal in the task that it drew. It draws again next episode.", right=True),
+            Option("It waits there", "Optimal in the task that it drew. It draws again next episode.", right=True),
             Option("It walks to the next likely cell", "Bayes-optimal play does; this keeps one draw an episode."),
             Option("It goes back to the start", "No step back is optimal in the task that it drew."),
         ),
@@ -238,7 +238,7 @@ QUIZZES = (
             Option("It explores too little", "Three episodes rule out most cells. Does it go where they point to?"),
             Option(
                 "Its context comes from training tasks, not from the exploration",
-                "Yes: `explored` is never read. The belief is sharp, and about another task.",
+                "`explored` is never read. The belief is sharp, and about another task.",
                 right=True,
             ),
             Option("The posterior is too wide", "It has read whole trials and is narrow, about the wrong task."),

@@ -119,7 +119,7 @@ EXERCISES = (
     Exercise(
         id="10.1",
         name="attend",
-        prompt="write attend(q, k, v, window): (L, d), (L, d), (L, d), whole number -> (L, d)",
+        task="write attend(q, k, v, window): (L, d), (L, d), (L, d), whole number -> (L, d)",
         check=check_attend,
         hints=(
             "Which keys may step t read? Not later ones, and none that is `window` or more steps old.",
@@ -141,7 +141,7 @@ EXERCISES = (
     Exercise(
         id="10.2",
         name="reach",
-        prompt="write reach(layers, window): how many steps back the oldest step lies that can change the output",
+        task="write reach(layers, window): how many steps back the oldest step lies that can change the output",
         check=check_reach,
         hints=(
             "The oldest key that the last layer reads was made from what the layer below read at that time.",
@@ -159,7 +159,7 @@ EXERCISES = (
     Exercise(
         id="10.3",
         name="imitator",
-        prompt="write imitator(possible): (m,) bool, which arms may still pay 5 -> (m + 1,) probabilities",
+        task="write imitator(possible): (m,) bool, which arms may still pay 5 -> (m + 1,) probabilities",
         check=check_imitator,
         hints=(
             "Cross-entropy on the best arm has its minimum at the posterior. Which arms can be the best one?",
@@ -178,7 +178,7 @@ EXERCISES = (
     Exercise(
         id="10.4",
         name="targets",
-        prompt="write targets(reward, value, discount): (K, H), (K, H), number -> (K, H)",
+        task="write targets(reward, value, discount): (K, H), (K, H), number -> (K, H)",
         check=check_targets,
         hints=(
             "The objective is the return of the whole trial. What follows an episode's last step?",
@@ -207,7 +207,7 @@ QUIZZES = (
             ),
             Option(
                 "In its data the next pull is always the last one again",
-                "Yes: an expert's own actions give the task away. The network reads them as evidence, also when they "
+                "An expert's own actions give the task away. The network reads them as evidence, also when they "
                 "are its own guesses, and repeats whatever it did first.",
                 right=True,
             ),
@@ -224,7 +224,7 @@ QUIZZES = (
             Option("It overfits: it should train for less long", "Then fresh histories would be predicted badly. Try."),
             Option(
                 "While training, each step reads later steps, which hold the very action to be predicted",
-                "Yes: the next token shows the last action. While acting it does not exist yet.",
+                "The next token shows the last action. While acting it does not exist yet.",
                 right=True,
             ),
             Option("Its positions are wrong", "They are the package's. Ask instead what an output depends on."),

@@ -101,7 +101,7 @@ EXERCISES = (
     Exercise(
         id="11.1",
         name="q_target",
-        prompt="write q_target(reward, after, terminated, gamma): (N,), (N, A), (N,) bool, number -> (N,)",
+        task="write q_target(reward, after, terminated, gamma): (N,), (N, A), (N,) bool, number -> (N,)",
         check=check_q_target,
         hints=(
             "What is still to come after a terminal state?",
@@ -121,7 +121,7 @@ EXERCISES = (
     Exercise(
         id="11.2",
         name="double_target",
-        prompt="write double_target(reward, online, late, terminated, gamma): (N,), (N, A) twice, (N,) bool -> (N,)",
+        task="write double_target(reward, online, late, terminated, gamma): (N,), (N, A) twice, (N,) bool -> (N,)",
         check=check_double_target,
         hints=(
             "One network chooses the action in s', the other says what it is worth.",
@@ -140,7 +140,7 @@ EXERCISES = (
     Exercise(
         id="11.3",
         name="semi_gradient",
-        prompt="write semi_gradient(w, x, reward, x_after, gamma): (F,), (N, F), (N,), (N, F), number -> (F,)",
+        task="write semi_gradient(w, x, reward, x_after, gamma): (F,), (N, F), (N,), (N, F), number -> (F,)",
         check=check_semi_gradient,
         hints=(
             "The target is made of w too, and yet it counts as a number.",
@@ -159,7 +159,7 @@ EXERCISES = (
     Exercise(
         id="11.4",
         name="ess",
-        prompt="write ess(beta): weights (n,) -> the share of n samples that counts, from 1/n to 1",
+        task="write ess(beta): weights (n,) -> the share of n samples that counts, from 1/n to 1",
         check=check_ess,
         hints=(
             "It is 1 where all weights are alike, and 1/n where one has everything.",
@@ -184,10 +184,10 @@ QUIZZES = (
             Option("The Q of the task it saw last", "Only if it forgot the others: the sum is over all of them."),
             Option(
                 "The Q of one task whose reward is the mean",
-                "Yes: the least-squares fit of several targets is their mean, and the target is linear in the reward.",
+                "The least-squares fit of several targets is their mean, and the target is linear in the reward.",
                 right=True,
             ),
-            Option("The mean of the tasks' own optimal Q", "No: each of those assumes that its goal is known."),
+            Option("The mean of the tasks' own optimal Q", "Each of those assumes that its goal is known."),
         ),
     ),
     Quiz(
@@ -198,7 +198,7 @@ QUIZZES = (
             Option("The discount is wrong", "It is 0.9 in all three, and 10 is right for 0.9."),
             Option(
                 "Where time ran out, the program says that nothing follows",
-                "Yes: one target in so many is the bare reward, 1. The shorter the episodes, the more of them.",
+                "One target in so many is the bare reward, 1. The shorter the episodes, the more of them.",
                 right=True,
             ),
             Option("Too few backups", "150 of them leave an error of 10 x 0.9^150, about a millionth."),

@@ -119,7 +119,7 @@ EXERCISES = (
     Exercise(
         id="12.1",
         name="lambda_return",
-        prompt="write lambda_return(reward, next_value, discount, lam): (H,), (H,), number, number -> (H,); the "
+        task="write lambda_return(reward, next_value, discount, lam): (H,), (H,), number, number -> (H,); the "
         "episode is truncated after H steps",
         check=check_lambda_return,
         hints=(
@@ -140,7 +140,7 @@ EXERCISES = (
     Exercise(
         id="12.2",
         name="discount_slope",
-        prompt="write discount_slope(theta, alpha, gamma) -> dJ/dgamma, a number, on the baited chain of section 2",
+        task="write discount_slope(theta, alpha, gamma) -> dJ/dgamma, a number, on the baited chain of section 2",
         check=check_discount_slope,
         hints=(
             "Two factors: what would improve the agent after its step, and how that agent moves when gamma does.",
@@ -162,7 +162,7 @@ EXERCISES = (
     Exercise(
         id="12.3",
         name="table_step",
-        prompt="write table_step(logits, states, actions, pi_hat, size, episodes): (S, A), (M,), (M,), (M,), number, "
+        task="write table_step(logits, states, actions, pi_hat, size, episodes): (S, A), (M,), (M,), (M,), number, "
         "number -> (S, A)",
         check=check_table_step,
         hints=(
@@ -189,7 +189,7 @@ QUIZZES = (
         (
             Option("The learned one", "Then the agent would choose its own exam: a change of what is counted, not of "
                    "what is done, could raise the score."),
-            Option("A fixed one, close to 1", "Yes: the goal stays put; only the way to it is learned.", right=True),
+            Option("A fixed one, close to 1", "The goal stays put; only the way to it is learned.", right=True),
             Option("None: it needs no return", "It judges the next batch, by a return. Which one, is the question."),
         ),
     ),
@@ -201,7 +201,7 @@ QUIZZES = (
             Option("The discount is clipped", "It is a sigmoid: nothing stops it from rising to 1."),
             Option(
                 "The outer returns end in a value function that does not see the end of the chain",
-                "Yes: they bootstrap from values at the *inner* discount. Those of the states on the way are near 0: "
+                "They bootstrap from values at the *inner* discount. Those of the states on the way are near 0: "
                 "the bait looks like the better bargain to the outer objective too.",
                 right=True,
             ),

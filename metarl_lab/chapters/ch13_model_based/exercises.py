@@ -140,7 +140,7 @@ EXERCISES = (
     Exercise(
         id="13.1",
         name="refit",
-        prompt="write refit(candidates, returns, k): (N, H), (N,), number -> (2, H): mean and std of the k best",
+        task="write refit(candidates, returns, k): (N, H), (N,), number -> (2, H): mean and std of the k best",
         check=check_refit,
         hints=(
             "Which candidates are the elites, and over which axis do they vary?",
@@ -159,7 +159,7 @@ EXERCISES = (
     Exercise(
         id="13.2",
         name="adapt_model",
-        prompt="write adapt_model(w, x, y, valid, alpha): (P,), (M, P), (M,), bool (M,), number -> (P,)",
+        task="write adapt_model(w, x, y, valid, alpha): (P,), (M, P), (M,), bool (M,), number -> (P,)",
         check=check_adapt_model,
         hints=(
             "One step of gradient descent on the window's error; what is that error's gradient?",
@@ -178,7 +178,7 @@ EXERCISES = (
     Exercise(
         id="13.3",
         name="in_window",
-        prompt="write in_window(start, size): bool (N,), number -> bool (N, size)",
+        task="write in_window(start, size): bool (N,), number -> bool (N, size)",
         check=check_in_window,
         hints=(
             "For each step t: where did its episode begin, and which transitions lie between?",
@@ -197,7 +197,7 @@ EXERCISES = (
     Exercise(
         id="13.4",
         name="steps_to",
-        prompt="write steps_to(steps, curves, goal): (n,), (seeds, n), number -> a number, perhaps np.inf",
+        task="write steps_to(steps, curves, goal): (n,), (seeds, n), number -> a number, perhaps np.inf",
         check=check_steps_to,
         hints=(
             "When does each seed get there, and what of one that never does?",
@@ -225,7 +225,7 @@ QUIZZES = (
             Option("Avoid those places", "It cannot: the model does not know where it is wrong."),
             Option(
                 "Seek out those where the model promises too much",
-                "Yes: it takes the *best* imagined return, so errors in its favour are what it finds.",
+                "It takes the *best* imagined return, so errors in its favour are what it finds.",
                 right=True,
             ),
             Option("Nothing special: errors cancel", "They would in a mean. A maximum picks the favourable ones."),
@@ -239,7 +239,7 @@ QUIZZES = (
             Option("The window is too short", "A longer one would keep the old episode's steps longer still."),
             Option(
                 "The window still held the last episode's steps, and the jump to the start",
-                "Yes: the model adapted to a weak leg that is sound again, and to a 'transition' that no action made.",
+                "The model adapted to a weak leg that is sound again, and to a 'transition' that no action made.",
                 right=True,
             ),
             Option("The inner step is too large", "Then every step of the first episode would suffer as well."),

@@ -143,7 +143,7 @@ EXERCISES = (
     Exercise(
         id="14.1",
         name="choose",
-        prompt="write choose(gain, doubt, bonus, temperature, explore): (N,), (N,), three numbers -> (N,)",
+        task="write choose(gain, doubt, bonus, temperature, explore): (N,), (N,), three numbers -> (N,)",
         check=check_choose,
         hints=(
             "Optimism first, then a softmax, then a share for chance.",
@@ -162,7 +162,7 @@ EXERCISES = (
     Exercise(
         id="14.2",
         name="replay",
-        prompt="write replay(priority, waited, beta, rho): (N,), (N,), two numbers -> (N,), summing to 1",
+        task="write replay(priority, waited, beta, rho): (N,), (N,), two numbers -> (N,), summing to 1",
         check=check_replay,
         hints=(
             "Ranks of the priorities make one distribution, the time waited another.",
@@ -182,7 +182,7 @@ EXERCISES = (
     Exercise(
         id="14.3",
         name="fair_return",
-        prompt="write fair_return(scores, q, n): scores (m,) of tasks drawn with chances q (m,) out of n -> a number",
+        task="write fair_return(scores, q, n): scores (m,) of tasks drawn with chances q (m,) out of n -> a number",
         check=check_fair_return,
         hints=(
             "A task that was drawn ten times too often must count a tenth.",
@@ -201,7 +201,7 @@ EXERCISES = (
     Exercise(
         id="14.4",
         name="coverage",
-        prompt="write coverage(gain, std, realised): all (N,) -> the share of tasks inside their 90% interval",
+        task="write coverage(gain, std, realised): all (N,) -> the share of tasks inside their 90% interval",
         check=check_coverage,
         hints=(
             "How many of the predictions kept their word?",
@@ -226,7 +226,7 @@ QUIZZES = (
             Option("Impossible ones only", "Their gain is 0, true. But is theirs the only gain of 0?"),
             Option(
                 "Impossible ones, and easy ones",
-                "Yes: where the start already earns nearly everything, adaptation has nothing to add. Whether that "
+                "Where the start already earns nearly everything, adaptation has nothing to add. Whether that "
                 "matters depends on what the test will ask.",
                 right=True,
             ),
@@ -240,7 +240,7 @@ QUIZZES = (
             Option("Their true scores are the lowest", "Staleness would bring them back; and look at what is stored."),
             Option(
                 "`scores` is a view of the store, so the mask was written into it",
-                "Yes: basic slicing in NumPy copies nothing. From then on every average with -inf is -inf.",
+                "Basic slicing in NumPy copies nothing. From then on every average with -inf is -inf.",
                 right=True,
             ),
             Option("rho is too small", "Any rho above 0 brings everything back in time, if priorities are numbers."),

@@ -132,7 +132,7 @@ EXERCISES = (
     Exercise(
         id="15.1",
         name="contrast",
-        prompt="write contrast(task, average): (S, A), (S, A) -> (S,), the mean log-ratio in each state, nats",
+        task="write contrast(task, average): (S, A), (S, A) -> (S,), the mean log-ratio in each state, nats",
         check=check_contrast,
         hints=(
             "Who draws the actions?",
@@ -152,7 +152,7 @@ EXERCISES = (
     Exercise(
         id="15.2",
         name="average",
-        prompt="write average(policies, visits): (N, S, A), (N, S) -> (S, A), the minimum of the mean forward KL",
+        task="write average(policies, visits): (N, S, A), (N, S) -> (S, A), the minimum of the mean forward KL",
         check=check_average,
         hints=(
             "Who comes to this state, and what do they do there?",
@@ -172,7 +172,7 @@ EXERCISES = (
     Exercise(
         id="15.3",
         name="task_policy",
-        prompt="write task_policy(prior, q, c_kl, c_ent): (A,), (A,), two numbers -> (A,), Distral's task policy",
+        task="write task_policy(prior, q, c_kl, c_ent): (A,), (A,), two numbers -> (A,), Distral's task policy",
         check=check_task_policy,
         hints=(
             "Two forces: the prior, and the values. What is each raised to, or multiplied by?",
@@ -192,7 +192,7 @@ EXERCISES = (
     Exercise(
         id="15.4",
         name="info_nce",
-        prompt="write info_nce(scores): (N, N) -> a number, positive pairs on the diagonal, one row for each x",
+        task="write info_nce(scores): (N, N) -> a number, positive pairs on the diagonal, one row for each x",
         check=check_info_nce,
         hints=(
             "Each row is a multiple-choice question with N answers. Where is the right one?",
@@ -219,7 +219,7 @@ QUIZZES = (
         "Half of the tasks go left, half go right, all find `up` second best. What does the *reverse* KL's average do?",
         (
             Option("Left or right, by a coin", "That is the forward KL's: it covers what any task does."),
-            Option("Up", "Yes: it keeps to what no task finds unlikely. No task plays it most.", right=True),
+            Option("Up", "It keeps to what no task finds unlikely. No task plays it most.", right=True),
             Option("All actions alike", "`stay` is unlikely under every task; neither average likes it."),
         ),
     ),
@@ -230,7 +230,7 @@ QUIZZES = (
             Option("The learning rate is too high", "The loss falls smoothly. But where to?"),
             Option(
                 "`kl_div` wants log-probabilities first, and gets probabilities",
-                "Yes: it computes target (log target - input). With probabilities for input that is no KL: it can be "
+                "It computes target (log target - input). With probabilities for input that is no KL: it can be "
                 "below 0, and its minimum is elsewhere.",
                 right=True,
             ),

@@ -12,7 +12,7 @@
 # %%
 import numpy as np
 
-from metarl_lab.teach import announce, progress, show_source, speed, verdict
+from metarl_lab.teach import announce, progress, result, show_source, speed
 from metarl_lab.teach.base import Option, Quiz
 from metarl_lab.teach.figures import figure_with_alt, look, new_figure
 from metarl_lab.teach.quizzes import display_quiz
@@ -22,7 +22,7 @@ SPEED = speed()
 announce(SPEED, {"peek": 0.1, "quick": 2, "full": 600})
 
 # %%
-show_source(verdict)
+show_source(result)
 
 # %%
 x = np.linspace(0, 1, 50)
@@ -38,11 +38,8 @@ def wave(alpha):
 
 figure_with_alt(wave(0.5), "A sine wave over one second of time")
 
-# %% tags=["nbval-ignore-output", "raw"]
-print(np.random.default_rng(0).normal())
-
 # %%
-verdict("a normal draw", 0.1, at_least=-10, at_most=10)
+result("a normal draw", np.random.default_rng(0).normal(), at_least=-10, at_most=10)
 
 # %% tags=["nbval-ignore-output", "machine"]
 progress()
