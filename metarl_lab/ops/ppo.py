@@ -37,15 +37,16 @@ def ppo_terms(
     """
     if not value.shape == acted_log_prob.shape == advantage.shape == target.shape == live.shape:
         raise ValueError("ppo_terms: value, acted_log_prob, advantage, target and live must have one shape, (L, B)")
-    weight = live.to(value.dtype) / live.sum()
+    weight = live.to(value.dtype) / live.sum()  # a sum by it is a mean over live steps
     log_ratio = policy.log_prob(action) - acted_log_prob
     ratio = log_ratio.exp()
-    gain = torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage)
+    clipped_ratio = ratio.clamp(1 - clip, 1 + clip)
+    gain = torch.minimum(ratio * advantage, clipped_ratio * advantage)  # nothing is gained by leaving the clip's range
     return PPOTerms(
-        -(gain * weight).sum(),
-        ((value - target).square() * weight).sum(),
-        (policy.entropy() * weight).sum(),
-        ((ratio - 1 - log_ratio) * weight).sum(),  # unbiased and never negative (Schulman 2020)
+        policy_loss=-(gain * weight).sum(),
+        value_loss=((value - target).square() * weight).sum(),
+        entropy=(policy.entropy() * weight).sum(),
+        kl=((ratio - 1 - log_ratio) * weight).sum(),  # unbiased and never negative (Schulman 2020)
     )
 
 
@@ -54,9 +55,9 @@ def trial_advantages(reward: Tensor, value: Tensor, live: Tensor, discount: floa
 
     The trial is over for good after its last live step, which is where the objective stops: nothing bootstraps there.
     """
-    follows = torch.cat((live[1:], torch.zeros_like(live[:1])))
+    follows = torch.cat((live[1:], torch.zeros_like(live[:1])))  # (L, B), another live step of the trial
     next_value = torch.cat((value[1:], torch.zeros_like(value[:1])))
-    return gae(reward, value, next_value, ~follows, ~follows, discount, lam)
+    return gae(reward, value, next_value, ended=~follows, terminated=~follows, discount=discount, lam=lam)
 
 
 def normalised(advantage: Tensor, live: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from contract import test_contract_learners as learners
 from torch import Tensor
 
 import metarl_lab as ml
-from metarl_lab.learners.rl2 import RL2, RL2Config
+from metarl_lab.learners.rl2 import RL2, RL2Config, Rows
 from metarl_lab.nets.base import Sequences, segments, sequences
 from metarl_lab.rollout import begin, collect
 from metarl_lab.tasks.base import TaskFamily
@@ -209,11 +209,11 @@ def test_masked_steps_do_not_touch_the_loss(config: dict[str, Any]) -> None:
     batch = sequences(learner.spec, acted)
     log_prob, value, state = learner._score(batch)
     advantage, target = learner._advantages(batch, value)
-    loss, _ = learner._loss((batch, log_prob, advantage, target, state))
+    loss, _ = learner._loss(Rows(batch, log_prob, advantage, target, state))
     dead = ~batch.live
     x = torch.where(dead[..., None], 1e3, batch.x)
     moved = Sequences(x, torch.where(dead, 1, batch.action), torch.where(dead, 1e3, batch.reward), batch.live)
-    again, _ = learner._loss((moved, torch.where(dead, 5.0, log_prob), advantage, target, state))
+    again, _ = learner._loss(Rows(moved, torch.where(dead, 5.0, log_prob), advantage, target, state))
     assert loss.item() == again.item()
 
 
@@ -306,8 +306,8 @@ def test_schedules_start_in_the_second_half_and_arrive() -> None:
     seen = []
     for updates in (0, 5, 8, 20):
         learner.updates.fill_(updates)
-        seen.append([learner._now(name) for name in ("discount", "lam", "entropy")])
+        seen.append(learner._schedule())
     np.testing.assert_allclose(seen, [(0.9, 0.2, 0.4), (0.9, 0.2, 0.4), (0.96, 0.56, 0.16), (1.0, 0.8, 0.0)])
     steady = RL2(spec, RL2Config(meta_batch=8, decay_iterations=10))
     steady.updates.fill_(10)
-    assert (steady._now("discount"), steady._now("lam"), steady._now("entropy")) == (0.99, 0.3, 0.003)
+    assert steady._schedule() == (0.99, 0.3, 0.003)
