@@ -49,6 +49,19 @@ class AdaptConfig:
 
 
 @dataclass(frozen=True)
+class LookThroughConfig(AdaptConfig):
+    """What meta-training looks through beside: how many inner steps, and with which derivatives."""
+
+    inner_steps: int = 1
+    """Inner steps that meta-training looks through."""
+    surrogate: str = "naive"
+    """What the inner step differentiates: "naive" (the published one), "dice" (unbiased second derivative),
+    "loaded_dice" or "lvc" (between the two)."""
+    first_order: bool = False
+    """Take the inner gradient as a constant: no second derivatives."""
+
+
+@dataclass(frozen=True)
 class OuterConfig(AdaptConfig):
     """The outer step beside."""
 
@@ -73,16 +86,8 @@ class OuterConfig(AdaptConfig):
 
 
 @dataclass(frozen=True)
-class MetaGradientConfig(OuterConfig):
-    """The meta-gradient beside."""
-
-    inner_steps: int = 1
-    """Inner steps that meta-training looks through."""
-    surrogate: str = "naive"
-    """What the inner step differentiates: "naive" (the published one), "dice" (unbiased second derivative),
-    "loaded_dice" or "lvc" (between the two)."""
-    first_order: bool = False
-    """Take the inner gradient as a constant: no second derivatives."""
+class MetaGradientConfig(LookThroughConfig, OuterConfig):
+    """Both: the fields of the outer step, then those of what meta-training looks through."""
 
 
 class Adaptive(Agent, Protocol):

@@ -6,19 +6,17 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from metarl_lab.inner_loop import AdaptConfig, check_config, samples_of, trial_metrics
-from metarl_lab.learners.base import MetaLearner
-from metarl_lab.nets.mlp import MLPPolicy
-from metarl_lab.ops.baseline import Samples
+from metarl_lab.inner_loop import AdaptConfig, check_config, trial_metrics
+from metarl_lab.learners.base import PerTaskPolicy
 from metarl_lab.ops.distral import regularised_reward
 from metarl_lab.ops.inner_step import Adaptation, Adapted, Parameters, adapt, fresh
 from metarl_lab.ops.meta_curvature import mean_kl
 from metarl_lab.ops.surrogates import naive
 from metarl_lab.rollout import begin, collect
 from metarl_lab.tasks.base import TaskFamily, Tasks, check_choice, check_positive
-from metarl_lab.types import Episodes, Metrics, Seen, Spec
+from metarl_lab.types import Episodes, Metrics, Spec
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class AveragePolicyConfig(AdaptConfig):
     """Adam's step size of the shared policy."""
 
 
-class AveragePolicy(MetaLearner):
+class AveragePolicy(PerTaskPolicy):
     """Task policies: ascend E_{pi_i}[ sum_t discount^t ( r - c_KL log(pi_i / pi_0) - c_Ent log pi_i ) ] from pi_0.
     Shared policy: descend sum_i E_{s ~ pi_i}[ KL(pi_i(.|s) || pi_0(.|s)) ], whose only minimum is the average of the
     task policies, weighted by their visits to the state.
@@ -56,7 +54,6 @@ class AveragePolicy(MetaLearner):
     name: ClassVar[str] = "average_policy"
     source: ClassVar[str] = "Teh et al. 2017, Distral, arXiv 1707.04175, eq. 1"
     Config = AveragePolicyConfig
-    shares_memory = True
 
     def __init__(self, spec: Spec, config: AveragePolicyConfig) -> None:
         check_config(self.name, config)
@@ -68,7 +65,6 @@ class AveragePolicy(MetaLearner):
             )
         check_choice(self.name, "direction", config.direction, ("forward", "reverse"))
         super().__init__(spec, config)
-        self.network = MLPPolicy(spec, config.hidden, config.activation, output_gain=config.output_gain)
         self.how = Adaptation(self.network.per_task, [], naive)
         self.optimizer = torch.optim.Adam(self.parameters(), lr=config.learning_rate)
 
@@ -80,33 +76,21 @@ class AveragePolicy(MetaLearner):
         """Every task starts from the shared policy."""
         return fresh(self.how, self.meta_parameters(), n_tasks)
 
-    def act(self, memory: Adapted, seen: Seen, noise: Tensor) -> tuple[Tensor, Adapted]:
-        """Every task acts by its own policy."""
-        return self.how.policy(memory.parameters, seen.observation).sample(noise), memory
-
     def absorb(self, memory: Adapted, episodes: Episodes) -> Adapted:
         """One inner step of every task on its own episodes, regularised if ``test_kl`` says so."""
-        return self._adapt(memory, self.samples(episodes, memory if self.config.test_kl else None))
+        return self._regularised_step(memory, episodes) if self.config.test_kl else self._step(memory, episodes)
 
     def update(self, family: TaskFamily, tasks: Tasks, generator: torch.Generator) -> Metrics:
+        """Task policies leave the shared one, at a price; then the shared one moves to their average."""
         trial = begin(self, family, tasks, self.config.episodes)
         acted: list[Episodes] = []
         for step in range(self.config.inner_steps + 1):
-            if step:
-                memory = self._adapt(trial.memory, self.samples(acted[-1], trial.memory))
-                trial = trial._replace(memory=memory)
+            if step > 0:
+                trial = trial._replace(memory=self._regularised_step(trial.memory, acted[-1]))
             episodes, trial = collect(self, family, tasks, trial, generator)
             acted.append(episodes)
-        first, last = self.distil(trial.memory, acted[-1])
-        return trial_metrics(acted, {"loss": first, "kl": last})
-
-    def samples(self, episodes: Episodes, regularised: Adapted | None = None) -> Samples:
-        """What the policy gradient reads of a batch of episodes; given the memory that acted them, of the regularised
-        reward."""
-        c = self.config
-        if regularised is not None:
-            episodes = episodes._replace(reward=self.regularised(regularised, episodes))
-        return samples_of(episodes, c)
+        first_kl, last_kl = self.distil(trial.memory, acted[-1])
+        return trial_metrics(acted, {"loss": first_kl, "kl": last_kl})
 
     @torch.no_grad()
     def regularised(self, memory: Adapted, episodes: Episodes) -> Tensor:
@@ -136,10 +120,11 @@ class AveragePolicy(MetaLearner):
             found.append(loss.detach())
         return found[0].item(), found[-1].item()
 
-    def policy(self, memory: Adapted, task: int) -> nn.Module:
-        """The policy of one task as a module of its own; IndexError for a task that is not in the memory."""
-        return self.network.of_task(memory.parameters, task)
+    def _regularised_step(self, memory: Adapted, episodes: Episodes) -> Adapted:
+        """One inner step along the gradient of the reward less what KL and entropy cost."""
+        return self._step(memory, episodes._replace(reward=self.regularised(memory, episodes)))
 
-    def _adapt(self, memory: Adapted, samples: Samples) -> Adapted:
+    def _step(self, memory: Adapted, episodes: Episodes) -> Adapted:
+        """One inner step of every task along the gradient of the episodes' reward."""
         sizes = (self.config.inner_step, self.config.later_inner_step)
-        return adapt(self.how, self.meta_parameters(), memory, samples, sizes)
+        return adapt(self.how, self.meta_parameters(), memory, self.samples(episodes), sizes)

@@ -1,4 +1,5 @@
-"""MetaLearner: what every learned agent is; GradientLearner: one whose memory is each task's own parameters.
+"""MetaLearner: what every learned agent is. PerTaskPolicy: one whose memory is each task's own policy parameters;
+GradientLearner: one that moves them by policy gradient.
 
 One algorithm per file beside this one.
 """
@@ -109,38 +110,23 @@ class MetaLearner(nn.Module, ABC):
         return {k: v for k, v in vars(self).items() if isinstance(v, torch.optim.Optimizer)}
 
 
-class GradientLearner(MetaLearner, ABC):
-    """A learner that adapts by policy gradient. Memory: each task's own parameters (``Adapted``).
+class PerTaskPolicy(MetaLearner, ABC):
+    """A learner whose memory is the parameters of each task's own policy (``Adapted``): how it acts.
 
-    How it acts and adapts is here, the same for all and never overridden; what sets one apart is ``how`` (which
-    parameters move, along which surrogate), which it assigns, and ``update``. Its meta-parameters are the policy
-    network's, and those that it registers itself.
+    Where a task's parameters come from sets one such learner apart: it writes ``begin``, ``absorb`` and ``update``, and
+    assigns ``how`` (which parameters an inner step moves, along which surrogate).
     """
 
     shares_memory = True
     how: Adaptation
 
     def __init__(self, spec: Spec, config: AdaptConfig) -> None:
-        check_config(self.name, config)
         super().__init__(spec, config)
         self.network = MLPPolicy(spec, config.hidden, config.activation, output_gain=config.output_gain)
-
-    def meta_parameters(self) -> Parameters:
-        """All parameters by their last names: the network's own, and the learner's beside."""
-        return {name.rsplit(".", 1)[-1]: p for name, p in self.named_parameters()}
-
-    def begin(self, n_tasks: int, copies: int) -> Adapted:
-        """Every task starts from the meta-parameters."""
-        return fresh(self.how, self.meta_parameters(), n_tasks)
 
     def act(self, memory: Adapted, seen: Seen, noise: Tensor) -> tuple[Tensor, Adapted]:
         """Every task acts by its own parameters."""
         return self.how.policy(memory.parameters, seen.observation).sample(noise), memory
-
-    def absorb(self, memory: Adapted, episodes: Episodes) -> Adapted:
-        """One inner step of every task on its own episodes."""
-        sizes = (self.config.inner_step, self.config.later_inner_step)
-        return adapt(self.how, self.meta_parameters(), memory, self.samples(episodes), sizes)
 
     def samples(self, episodes: Episodes) -> Samples:
         """What the policy gradient reads of a batch of episodes."""
@@ -152,3 +138,28 @@ class GradientLearner(MetaLearner, ABC):
         IndexError for a task that is not in the memory.
         """
         return self.network.of_task(self.how.fold(memory.parameters), task)
+
+
+class GradientLearner(PerTaskPolicy, ABC):
+    """A learner that adapts by policy gradient from shared initial parameters. Memory: each task's own parameters.
+
+    How it adapts is here, the same for all and never overridden; what sets one apart is ``how``, which it assigns, and
+    ``update``. Its meta-parameters are the policy network's, and those that it registers itself.
+    """
+
+    def __init__(self, spec: Spec, config: AdaptConfig) -> None:
+        check_config(self.name, config)
+        super().__init__(spec, config)
+
+    def meta_parameters(self) -> Parameters:
+        """All parameters by their last names: the network's own, and the learner's beside."""
+        return {name.rsplit(".", 1)[-1]: p for name, p in self.named_parameters()}
+
+    def begin(self, n_tasks: int, copies: int) -> Adapted:
+        """Every task starts from the meta-parameters."""
+        return fresh(self.how, self.meta_parameters(), n_tasks)
+
+    def absorb(self, memory: Adapted, episodes: Episodes) -> Adapted:
+        """One inner step of every task on its own episodes."""
+        sizes = (self.config.inner_step, self.config.later_inner_step)
+        return adapt(self.how, self.meta_parameters(), memory, self.samples(episodes), sizes)

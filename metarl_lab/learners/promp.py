@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from metarl_lab.inner_loop import AdaptConfig, inner_loop, parts_of, step_sizes, trial_metrics
+from metarl_lab.inner_loop import LookThroughConfig, inner_loop, parts_of, step_sizes, trial_metrics
 from metarl_lab.learners.base import GradientLearner
 from metarl_lab.ops.inner_step import Adaptation
 from metarl_lab.ops.outer_step import gradient_update
@@ -19,15 +19,11 @@ from metarl_lab.types import Metrics, Spec
 
 
 @dataclass(frozen=True)
-class ProMPConfig(AdaptConfig):
+class ProMPConfig(LookThroughConfig):
     """What can be chosen. The outer defaults, the KL weight aside, are those of the authors' scripts."""
 
-    inner_steps: int = 1
-    """Inner steps that meta-training looks through."""
     surrogate: str = "lvc"
     """What the inner step differentiates; "lvc" is ProMP's. See ``maml`` for the others."""
-    first_order: bool = False
-    """Take the inner gradient as a constant: no second derivatives."""
     inner_clip: float = 0.3
     """Clip of the inner step's ratio to the policy that acted, 1 -+ inner_clip; 0 does not clip (as the paper)."""
     epochs: int = 5
@@ -70,12 +66,28 @@ class ProMP(GradientLearner):
         self.register_buffer("kl_weight", torch.tensor(config.kl_weight, dtype=torch.float64))
 
     def update(self, family: TaskFamily, tasks: Tasks, generator: torch.Generator) -> Metrics:
-        c = self.config
-        acted, batches = inner_loop(self, family, tasks, c.inner_steps, generator)
-        weight, parts = self.kl_weight.item(), parts_of(batches, c.piece)
-        values = gradient_update(self.how, self.meta_parameters(), parts, self.optimizer, c.epochs, c.clip, weight)
-        moved = values["inner_kl"]
-        self.kl_weight *= 2.0 if moved > 1.5 * c.kl_target else 0.5 if moved < c.kl_target / 1.5 else 1.0
+        config = self.config
+        # algorithm 1: sample tasks' trajectories before and after the inner steps
+        acted, batches = inner_loop(self, family, tasks, config.inner_steps, generator)
+        # algorithm 1: ascend the objective of eqs. 13 and 14 on the same trajectories for several epochs
+        kl_weight = self.kl_weight.item()
+        values = gradient_update(
+            self.how,
+            self.meta_parameters(),
+            parts_of(batches, config.piece),
+            self.optimizer,
+            config.epochs,
+            config.clip,
+            kl_weight,
+        )
+        self._follow_kl_target(values["inner_kl"])
+        return trial_metrics(acted, values | {"kl_weight": kl_weight})
+
+    def _follow_kl_target(self, moved: float) -> None:
+        """The penalty's next weight, given the KL by which this iteration moved the policies before adaptation."""
+        if moved > 1.5 * self.config.kl_target:
+            self.kl_weight *= 2.0
+        elif moved < self.config.kl_target / 1.5:
+            self.kl_weight *= 0.5
         # not below its start: halved away through quiet iterations, it could not come back when one is not
-        self.kl_weight.clamp_(min=c.kl_weight)
-        return trial_metrics(acted, values | {"kl_weight": weight})
+        self.kl_weight.clamp_(min=self.config.kl_weight)
