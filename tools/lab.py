@@ -1,7 +1,9 @@
 """Open the workbook in JupyterLab: `make lab`.
 
-Chooses a free port and says so, prints the URL, opens the chapter index, and needs no network. The settings it starts
-with (no news, no update check, Markdown opened as a page) are in tools/jupyter/ and leave the reader's own alone.
+Brings the reader's own copies of the chapters in work/ up to date (tools/work.py), chooses a free port and says so,
+prints the URL, opens the index of those copies, and needs no network. An author opens notebooks/ itself: --author. The
+settings it starts with (no news, no update check, Markdown opened as a page) are in tools/jupyter/ and leave the
+reader's own alone.
 """
 
 from __future__ import annotations
@@ -16,8 +18,11 @@ import time
 import webbrowser
 from pathlib import Path
 
+import work
+
 ROOT = Path(__file__).resolve().parent.parent
-INDEX = "notebooks/index.md"
+READERS_INDEX = "work/index.md"
+AUTHORS_INDEX = "notebooks/index.md"
 
 
 def is_free(port: int) -> bool:
@@ -103,21 +108,38 @@ def banner(url: str, note: str) -> None:
     print(f"\n{bar}\n  Meta-RL Lab\n\n  {url}\n\n  {note}\n{bar}\n", flush=True)
 
 
+def prepare(author: bool) -> str:
+    """Bring the reader's copies up to date and say what happened; return the page to open."""
+    if author:
+        return AUTHORS_INDEX
+    work.show(work.sync(ROOT / "notebooks", ROOT / "work"))
+    if not (ROOT / READERS_INDEX).is_file():
+        raise SystemExit(
+            "[lab] there is nowhere to put your copies of the chapters, see above.\n"
+            "      The book's own files, to read: make lab ARGS=--author"
+        )
+    return READERS_INDEX
+
+
 def parse(arguments: list[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
     """Our options; what we do not know goes to JupyterLab as it is."""
     parser = argparse.ArgumentParser(description="Open the workbook in JupyterLab.")
     parser.add_argument("--port", type=int, default=8888, help="port to try first (default: 8888)")
     parser.add_argument("--no-browser", action="store_true", help="print the URL, open nothing")
+    parser.add_argument(
+        "--author", action="store_true", help="open notebooks/ itself, not the reader's copies in work/"
+    )
     parser.add_argument("--new", action="store_true", help="start a server even if one serves this folder already")
     return parser.parse_known_args(arguments)
 
 
 def main() -> None:
     options, rest = parse()
+    index = prepare(options.author)  # also when a server runs already: this may be the call after a `git pull`
     browser = not options.no_browser and can_show_browser()
     server = None if options.new or claim() else wait_for_server()
     if server is not None:
-        url = f"{server['url']}lab/tree/{INDEX}?token={server['token']}"
+        url = f"{server['url']}lab/tree/{index}?token={server['token']}"
         banner(url, "The workbook is already open there. For a second server: make lab ARGS=--new")
         if browser:
             webbrowser.open(url)
@@ -134,7 +156,7 @@ def main() -> None:
         "jupyterlab",
         f"--ServerApp.root_dir={ROOT}",
         f"--ServerApp.port={port}",
-        f"--LabApp.default_url=/lab/tree/{INDEX}",
+        f"--LabApp.default_url=/lab/tree/{index}",
         # A workspace of our own: tabs left open in another project would fail to load here.
         f"--LabApp.workspaces_dir={ROOT / '.jupyter' / 'workspaces'}",
         "--log-level=WARN",
@@ -145,7 +167,7 @@ def main() -> None:
         # Jupyter refuses root otherwise; containers have no other user.
         command.append("--allow-root")
     note = "It opens by itself. Stop with Ctrl-C." if browser else "Open this address in a browser. Stop with Ctrl-C."
-    banner(f"http://localhost:{port}/lab/tree/{INDEX}?token={token}", note)
+    banner(f"http://localhost:{port}/lab/tree/{index}?token={token}", note)
     os.chdir(ROOT)
     os.execve(sys.executable, [*command, *rest], environment)
 
