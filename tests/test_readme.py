@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import re
-import shlex
 from pathlib import Path
 
 import chapters
-
-from metarl_lab.commands.cli import plan
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -35,13 +32,6 @@ def test_the_example_runs(tmp_path: Path) -> None:
     assert curve.mean.shape == curve.low.shape == curve.high.shape == (4,)  # type: ignore[attr-defined]
     assert curve.per_task.shape == (20, 4)  # type: ignore[attr-defined]
     assert (tmp_path / "run" / "config.json").is_file()
-
-
-def test_train_command_parses() -> None:
-    lines = [line for line in TEXT.splitlines() if line.startswith("metarl train ")]
-    assert lines
-    for line in lines:
-        plan(shlex.split(line)[2:])
 
 
 def test_stored_agents_that_it_loads_are_there() -> None:
