@@ -15,7 +15,8 @@ import torch
 
 from metarl_lab.catalog import make_sampler
 from metarl_lab.learners.base import MetaLearner
-from metarl_lab.runs.checkpoint import describe, options, remake, restore, versions
+from metarl_lab.runs.checkpoint import restore
+from metarl_lab.runs.description import describe, options, remake, versions
 from metarl_lab.runs.files import find_folder
 from metarl_lab.runs.folder import RunFolder, read_config
 from metarl_lab.runs.loop import Run as Run

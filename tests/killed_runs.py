@@ -18,7 +18,7 @@ import torch
 from toy import Remembering, bandit, toy
 
 from metarl_lab.runs import files
-from metarl_lab.runs.checkpoint import versions
+from metarl_lab.runs.description import versions
 from metarl_lab.runs.folder import RunFolder
 from metarl_lab.train import train
 

@@ -23,7 +23,7 @@ import metarl_lab as ml
 from metarl_lab.commands.cli import plan
 from metarl_lab.learners.base import MetaLearner
 from metarl_lab.ops.statistics import mean_interval
-from metarl_lab.runs.checkpoint import save_agent
+from metarl_lab.runs.agents import save_agent
 from metarl_lab.tasks.base import TaskFamily
 
 ROOT = Path(__file__).resolve().parent.parent

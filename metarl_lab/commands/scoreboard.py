@@ -19,7 +19,7 @@ from metarl_lab.learners.base import MetaLearner
 from metarl_lab.ops.statistics import mean_interval
 from metarl_lab.references.base import Reference
 from metarl_lab.rollout import seeded_generator
-from metarl_lab.runs.checkpoint import load
+from metarl_lab.runs.agents import load
 from metarl_lab.runs.files import write_whole
 from metarl_lab.tasks.base import TaskFamily
 from metarl_lab.train import check_fit, choose_device

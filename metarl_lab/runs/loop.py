@@ -16,7 +16,8 @@ from tqdm import tqdm
 from metarl_lab.learners.base import MetaLearner
 from metarl_lab.ops.allocator import keep_pages
 from metarl_lab.rollout import seeded_generator
-from metarl_lab.runs.checkpoint import gather, restore, versions
+from metarl_lab.runs.checkpoint import gather, restore
+from metarl_lab.runs.description import versions
 from metarl_lab.runs.folder import Row, RunFolder
 from metarl_lab.runs.interrupts import Interrupts
 from metarl_lab.samplers.base import TaskSampler

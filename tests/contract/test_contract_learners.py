@@ -14,7 +14,8 @@ import metarl_lab as ml
 from metarl_lab.catalog import entries
 from metarl_lab.learners.base import MetaLearner
 from metarl_lab.rollout import seeded_generator
-from metarl_lab.runs.checkpoint import gather, options, restore
+from metarl_lab.runs.checkpoint import gather, restore
+from metarl_lab.runs.description import options
 from metarl_lab.tasks.base import TaskFamily
 from metarl_lab.types import Metrics
 

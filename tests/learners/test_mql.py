@@ -15,7 +15,7 @@ from metarl_lab.learners.mql import MQL, MQLMemory
 from metarl_lab.nets.base import encode_seen
 from metarl_lab.nets.trial_context import trial_rows
 from metarl_lab.rollout import begin, collect, seeded_generator
-from metarl_lab.runs.checkpoint import save_agent
+from metarl_lab.runs.agents import save_agent
 from metarl_lab.tasks.base import TaskFamily
 from metarl_lab.types import Seen, Spec, map_tensors
 
