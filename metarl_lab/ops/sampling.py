@@ -1,9 +1,11 @@
-"""Random draws from uniform noise that is given: ties, many numbers out of few, gamma, beta, Dirichlet.
+"""Random draws from uniform noise that is given: ties, many numbers out of few, log-uniform, gamma, beta, Dirichlet.
 
 Noise is an argument everywhere (see ``rollout``): the same noise gives the same draw, whatever else is in the batch.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
@@ -44,6 +46,25 @@ def spread(noise: Tensor, size: int, block: int = 0) -> Tensor:
     # two times 23 bits, each in the middle of its cell: with 24, float32 would round the last one up to 1
     bits = torch.cat((_shift(word, 41), _shift(word, 18) & (2**23 - 1)), -1)[..., :size]
     return (bits.float() + 0.5) * 2.0**-23
+
+
+def log_uniform(u: Tensor, widest: float) -> Tensor:
+    """widest^(2 u - 1): a factor from 1 / widest to widest, uniform in its logarithm, for u uniform on (0, 1).
+
+    To halve is then as likely as to double: how physical quantities are varied. widest above 1; same shape as u.
+    """
+    return ((2 * u - 1) * math.log(widest)).exp()
+
+
+def log_uniform_beyond(u: Tensor, inner: float, widest: float) -> Tensor:
+    """A factor from inner to widest or, with equal chance, from 1 / widest to 1 / inner; each uniform in its logarithm.
+
+    What ``log_uniform(u, inner)`` never gives: below 1 for u < 1/2, above it for the others, the further out the
+    further u is from 1/2. 1 < inner < widest; same shape as u.
+    """
+    signed = 2 * u - 1
+    size = math.log(inner) + signed.abs() * math.log(widest / inner)
+    return torch.where(signed < 0, -size, size).exp()
 
 
 def gamma(shape: Tensor, noise: Tensor) -> Tensor:

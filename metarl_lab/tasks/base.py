@@ -129,3 +129,12 @@ def check_choice(family: str, key: str, value: str, allowed: tuple[str, ...]) ->
     """Raise ValueError for a field of ``family`` that is none of the ``allowed`` words."""
     if value not in allowed:
         raise ValueError(f"{family}: {key}={value!r} is not known; choose one of {', '.join(map(repr, allowed))}")
+
+
+def check_spreads(family: str, spread: float, ood_spread: float, widest: float) -> None:
+    """Raise ValueError unless 1 < spread < ood_spread <= widest: factors about standard values."""
+    if not 1 < spread < ood_spread <= widest:
+        raise ValueError(
+            f"{family}: spread={spread!r}, ood_spread={ood_spread!r} is not allowed; "
+            f"give 1 < spread < ood_spread <= {widest}"
+        )

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metarl_lab.tasks.base import TaskFamily, check_positive, check_split, split_uniform
+from metarl_lab.ops.sampling import log_uniform, log_uniform_beyond
+from metarl_lab.tasks.base import TaskFamily, check_positive, check_spreads, split_uniform
 from metarl_lab.types import Spec
 
 # Gymnasium 1.x, classic_control/cartpole.py
@@ -84,11 +85,7 @@ class CartPole(TaskFamily):
 
     def __post_init__(self) -> None:
         check_positive("cartpole", horizon=self.horizon)
-        if not 1 < self.spread < self.ood_spread <= _WIDEST:
-            raise ValueError(
-                f"cartpole: spread={self.spread!r}, ood_spread={self.ood_spread!r} is not allowed; "
-                f"give 1 < spread < ood_spread <= {_WIDEST}"
-            )
+        check_spreads("cartpole", self.spread, self.ood_spread, _WIDEST)
 
     @property
     def spec(self) -> Spec:
@@ -98,14 +95,12 @@ class CartPole(TaskFamily):
         return Spec(observation, gym.spaces.Discrete(2), horizon=self.horizon, reset_noise=4, terminates=True)
 
     def sample_tasks(self, n: int, split: str, generator: torch.Generator) -> CartPoleTasks:
-        check_split(split)
         u = split_uniform((n, 6), split, generator)  # (T, 6): five quantities and the swap
-        signed = 2 * u[:, :5] - 1
-        exponent = signed * math.log(self.spread)
         if split == "ood":
-            between = math.log(self.spread) + signed.abs() * math.log(self.ood_spread / self.spread)
-            exponent = torch.where(signed < 0, -between, between)
-        physics = torch.tensor(_STANDARD, device=u.device) * exponent.exp()  # (T, 5)
+            factor = log_uniform_beyond(u[:, :5], self.spread, self.ood_spread)
+        else:
+            factor = log_uniform(u[:, :5], self.spread)
+        physics = torch.tensor(_STANDARD, device=u.device) * factor  # (T, 5)
         if self.flip:
             swap = torch.where(u[:, 5] < 0.5, -1.0, 1.0)
             physics = torch.cat((physics[:, :4], physics[:, 4:] * swap.unsqueeze(1)), 1)

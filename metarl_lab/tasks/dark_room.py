@@ -10,11 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metarl_lab.ops.grid import MOVES, shortest_move, tables
-from metarl_lab.tasks.base import TaskFamily, check_positive, split_index
+from metarl_lab.ops.grid import (
+    MOVES,
+    STARTS,
+    first_cell,
+    from_start,
+    moves_between,
+    shortest_move,
+    start_cell,
+    tables,
+)
+from metarl_lab.tasks.base import TaskFamily, check_choice, check_positive, split_index
 from metarl_lab.types import Spec
-
-_ANYWHERE = -1  # in place of a start cell: drawn anew in every episode
 
 
 class DarkRoomTasks(NamedTuple):
@@ -67,8 +74,7 @@ class DarkRoom(TaskFamily):
         check_positive("dark_room", horizon=self.horizon, episodes=self.episodes)
         if self.size < 2:
             raise ValueError(f"dark_room: size={self.size} leaves nowhere to go; give 2 or more")
-        if self.start not in ("centre", "corner", "random"):
-            raise ValueError(f"dark_room: start={self.start!r} is not known; choose 'centre', 'corner' or 'random'")
+        check_choice("dark_room", "start", self.start, STARTS)
 
     @property
     def spec(self) -> Spec:
@@ -92,16 +98,11 @@ class DarkRoom(TaskFamily):
 
     def sample_tasks(self, n: int, split: str, generator: torch.Generator) -> DarkRoomTasks:
         goal = split_index(n, self.size**2, split, generator)
-        centre = self.size // 2 * (self.size + 1)
-        trained = {"centre": centre, "corner": 0, "random": _ANYWHERE}[self.start]
-        moved = centre if self.start == "corner" else 0
-        return DarkRoomTasks(goal, torch.full_like(goal, moved if split == "ood" else trained))
+        start = start_cell(self.start, self.size, shifted=split == "ood")
+        return DarkRoomTasks(goal, torch.full_like(goal, start))
 
     def reset(self, tasks: DarkRoomTasks, noise: Tensor) -> DarkRoomState:
-        cell = tasks.start.unsqueeze(1).expand(noise.shape[:2])
-        if self.start == "random":
-            drawn = (noise[..., 0] * self.size**2).long().clamp_max(self.size**2 - 1)
-            cell = torch.where(cell == _ANYWHERE, drawn, cell)
+        cell = first_cell(tasks.start, noise, self.size)
         return DarkRoomState(cell, torch.zeros_like(cell, dtype=torch.bool))
 
     def step(
@@ -118,13 +119,11 @@ class DarkRoom(TaskFamily):
     def oracle(self, tasks: DarkRoomTasks) -> Tensor:
         """At distance d the first pay is at step max(d, 1), and one at every step from there; mean over the starts."""
         cells = torch.arange(self.size**2, device=tasks.goal.device)
-        goal = tasks.goal.unsqueeze(1)
-        distance = (cells // self.size - goal // self.size).abs() + (cells % self.size - goal % self.size).abs()
+        distance = moves_between(cells, tasks.goal.unsqueeze(1), self.size)  # (T, S)
         value = (self.horizon + 1 - distance.clamp_min(1)).clamp_min(0).float()  # (T, S), by start
         if self.once:
             value = value.clamp_max(1)
-        chosen = value.gather(1, tasks.start.clamp_min(0).unsqueeze(1)).squeeze(1)
-        return torch.where(tasks.start == _ANYWHERE, value.mean(1), chosen)
+        return from_start(value, tasks.start)
 
     def best_action(self, tasks: DarkRoomTasks, observation: Tensor, step: int) -> Tensor:
         """Along the columns first, then along the rows; on the goal, none."""

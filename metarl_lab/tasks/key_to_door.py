@@ -10,11 +10,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metarl_lab.ops.grid import MOVES, shortest_move, tables
-from metarl_lab.tasks.base import TaskFamily, check_positive, split_index
+from metarl_lab.ops.grid import (
+    ANYWHERE,
+    MOVES,
+    STARTS,
+    first_cell,
+    from_start,
+    moves_between,
+    shortest_move,
+    start_cell,
+    tables,
+)
+from metarl_lab.tasks.base import TaskFamily, check_choice, check_positive, split_index
 from metarl_lab.types import Spec
-
-_ANYWHERE = -1  # in place of a start cell: drawn anew in every episode
 
 
 class KeyDoorTasks(NamedTuple):
@@ -69,8 +77,7 @@ class KeyToDoor(TaskFamily):
         check_positive("key_to_door", horizon=self.horizon, episodes=self.episodes)
         if self.size < 2:
             raise ValueError(f"key_to_door: size={self.size} has no room for a key and a door; give 2 or more")
-        if self.start not in ("centre", "corner", "random"):
-            raise ValueError(f"key_to_door: start={self.start!r} is not known; choose 'centre', 'corner' or 'random'")
+        check_choice("key_to_door", "start", self.start, STARTS)
 
     @property
     def spec(self) -> Spec:
@@ -92,17 +99,12 @@ class KeyToDoor(TaskFamily):
         cells = self.size**2
         pair = split_index(n, cells * (cells - 1), split, generator)
         key, other = pair // (cells - 1), pair % (cells - 1)
-        centre = self.size // 2 * (self.size + 1)
-        trained = {"centre": centre, "corner": 0, "random": _ANYWHERE}[self.start]
-        moved = centre if self.start == "corner" else 0
+        start = start_cell(self.start, self.size, shifted=split == "ood")
         # the door is one of the other cells: those from the key on move up by one
-        return KeyDoorTasks(key, other + (other >= key), torch.full_like(key, moved if split == "ood" else trained))
+        return KeyDoorTasks(key, other + (other >= key), torch.full_like(key, start))
 
     def reset(self, tasks: KeyDoorTasks, noise: Tensor) -> KeyDoorState:
-        cell = tasks.start.unsqueeze(1).expand(noise.shape[:2])
-        if self.start == "random":
-            drawn = (noise[..., 0] * self.size**2).long().clamp_max(self.size**2 - 1)
-            cell = torch.where(cell == _ANYWHERE, drawn, cell)
+        cell = first_cell(tasks.start, noise, self.size)
         return KeyDoorState(cell, torch.zeros_like(cell, dtype=torch.bool))
 
     def step(
@@ -121,11 +123,10 @@ class KeyToDoor(TaskFamily):
         """1 for the key if its distance (1 at least) fits into H, 1 more if the way on to the door does; mean over
         the starts."""
         cells = torch.arange(self.size**2, device=tasks.key.device)
-        fetch = self._distance(cells, tasks.key.unsqueeze(1)).clamp_min(1)  # (T, S), by start
-        carry = self._distance(tasks.key, tasks.door).unsqueeze(1)
+        fetch = moves_between(cells, tasks.key.unsqueeze(1), self.size).clamp_min(1)  # (T, S), by start
+        carry = moves_between(tasks.key, tasks.door, self.size).unsqueeze(1)
         value = (fetch <= self.horizon).float() + (fetch + carry <= self.horizon)
-        chosen = value.gather(1, tasks.start.clamp_min(0).unsqueeze(1)).squeeze(1)
-        return torch.where(tasks.start == _ANYWHERE, value.mean(1), chosen)
+        return from_start(value, tasks.start)
 
     def best_action(self, tasks: KeyDoorTasks, observation: Tensor, step: int) -> Tensor | None:
         """To the key, then to the door; columns first, then rows.
@@ -139,13 +140,9 @@ class KeyToDoor(TaskFamily):
         elif self.start == "random" and self.horizon < 4 * (self.size - 1):
             return None
         else:
-            fetched = self._distance(tasks.start, tasks.key).clamp_min(1)
-            fetched = torch.where(tasks.start == _ANYWHERE, 2 * (self.size - 1), fetched)
+            fetched = moves_between(tasks.start, tasks.key, self.size).clamp_min(1)
+            fetched = torch.where(tasks.start == ANYWHERE, 2 * (self.size - 1), fetched)
             held = (step >= fetched).unsqueeze(1)
         cell = observation[..., : self.size**2].argmax(-1)
         target = torch.where(held, tasks.door.unsqueeze(1), tasks.key.unsqueeze(1))
         return shortest_move(cell, target, self.size)
-
-    def _distance(self, one: Tensor, other: Tensor) -> Tensor:
-        """Moves between two cells."""
-        return (one // self.size - other // self.size).abs() + (one % self.size - other % self.size).abs()

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metarl_lab.tasks.base import TaskFamily, check_positive, check_split, split_uniform
+from metarl_lab.ops.sampling import log_uniform, log_uniform_beyond
+from metarl_lab.tasks.base import TaskFamily, check_positive, check_spreads, split_uniform
 from metarl_lab.types import Spec
 
 # Gymnasium 1.x, classic_control/pendulum.py
@@ -89,11 +90,7 @@ class Pendulum(TaskFamily):
 
     def __post_init__(self) -> None:
         check_positive("pendulum", horizon=self.horizon, episodes=self.episodes)
-        if not 1 < self.spread < self.ood_spread <= _WIDEST:
-            raise ValueError(
-                f"pendulum: spread={self.spread!r}, ood_spread={self.ood_spread!r} is not allowed; "
-                f"give 1 < spread < ood_spread <= {_WIDEST}"
-            )
+        check_spreads("pendulum", self.spread, self.ood_spread, _WIDEST)
 
     @property
     def spec(self) -> Spec:
@@ -103,14 +100,12 @@ class Pendulum(TaskFamily):
         return Spec(seen, torque, horizon=self.horizon, episodes=self.episodes, reset_noise=2)
 
     def sample_tasks(self, n: int, split: str, generator: torch.Generator) -> PendulumTasks:
-        check_split(split)
         u = split_uniform((n, 4), split, generator)  # (T, 4): three quantities and the direction
-        signed = 2 * u[:, :3] - 1
-        exponent = signed * math.log(self.spread)
         if split == "ood":
-            between = math.log(self.spread) + signed.abs() * math.log(self.ood_spread / self.spread)
-            exponent = torch.where(signed < 0, -between, between)
-        physics = torch.tensor(_STANDARD, device=u.device) * exponent.exp()  # (T, 3)
+            factor = log_uniform_beyond(u[:, :3], self.spread, self.ood_spread)
+        else:
+            factor = log_uniform(u[:, :3], self.spread)
+        physics = torch.tensor(_STANDARD, device=u.device) * factor  # (T, 3)
         direction = torch.where((u[:, 3] < 0.5) & self.flip, -1.0, 1.0)
         gravity, mass, length = physics.unbind(1)
         return PendulumTasks(gravity, mass, length, direction)

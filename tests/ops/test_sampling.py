@@ -6,7 +6,16 @@ import pytest
 import torch
 from scipy import stats
 
-from metarl_lab.ops.sampling import KEY_NOISE, beta, dirichlet, gamma, random_argmax, spread
+from metarl_lab.ops.sampling import (
+    KEY_NOISE,
+    beta,
+    dirichlet,
+    gamma,
+    log_uniform,
+    log_uniform_beyond,
+    random_argmax,
+    spread,
+)
 
 N = 20_000
 
@@ -95,3 +104,22 @@ def test_ties_at_the_ends_of_the_noise(noise: float) -> None:
     assert random_argmax(value, torch.tensor([noise])).item() == int(noise > 0.5)
     infinite = torch.tensor([[float("inf"), 0.0]])
     assert random_argmax(infinite, torch.tensor([noise])).item() == 0
+
+
+def test_log_uniform_factors_on_numbers_worked_out_by_hand() -> None:
+    u = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0])
+    torch.testing.assert_close(log_uniform(u, 4.0), torch.tensor([1 / 4, 1 / 2, 1.0, 2.0, 4.0]))
+    # beyond a factor of 2, up to 8: the logarithm grows from log 2 by |2 u - 1| log 4, on either side of 1
+    torch.testing.assert_close(log_uniform_beyond(u, 2.0, 8.0), torch.tensor([1 / 8, 1 / 4, 2.0, 4.0, 8.0]))
+
+
+def test_log_uniform_factors_are_uniform_in_their_logarithm_and_the_two_never_meet() -> None:
+    u = torch.rand(N, generator=torch.Generator().manual_seed(3))
+    inner = log_uniform(u, 1.5).log() / torch.tensor(1.5).log()
+    assert looks_like(inner, stats.uniform(-1, 2).cdf)
+    beyond = log_uniform_beyond(u, 1.5, 3.0)
+    assert ((beyond >= 1.5 * (1 - 1e-6)) | (beyond <= (1 + 1e-6) / 1.5)).all() and beyond.max() <= 3 * (1 + 1e-6)
+    above = beyond[beyond > 1]
+    assert abs(len(above) / N - 0.5) < 0.02
+    assert looks_like((above / 1.5).log() / torch.tensor(2.0).log(), "uniform")
+    torch.testing.assert_close(log_uniform_beyond(1 - u[u != 0.5], 1.5, 3.0), 1 / beyond[u != 0.5], rtol=1e-5, atol=0)

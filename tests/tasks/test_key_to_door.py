@@ -8,6 +8,7 @@ from torch import Tensor
 
 from metarl_lab.catalog import make_family, make_reference
 from metarl_lab.evaluate import evaluate
+from metarl_lab.ops.grid import moves_between
 from metarl_lab.rollout import begin, collect, seeded_generator
 from metarl_lab.tasks.key_to_door import KeyDoorState, KeyDoorTasks, KeyToDoor
 
@@ -76,8 +77,8 @@ def test_the_episode_ends_at_the_door_and_the_next_one_has_no_key():
     agent = make_reference("oracle", family)
     episodes, _ = collect(agent, family, tasks, begin(agent, family, tasks), seeded_generator("cpu", 5), 2)
     assert (episodes.returns == 2).all() and not episodes.truncated.any()
-    fetch = family._distance(tasks.start, tasks.key).clamp_min(1)
-    lengths = fetch + family._distance(tasks.key, tasks.door)
+    fetch = moves_between(tasks.start, tasks.key, family.size).clamp_min(1)
+    lengths = fetch + moves_between(tasks.key, tasks.door, family.size)
     assert (episodes.mask.sum(-1)[:, 0] == lengths.unsqueeze(1)).all()
 
 
