@@ -23,7 +23,7 @@ from metarl_lab.nets.base import Core, Sequences, State, chosen_rows, encode_see
 from metarl_lab.nets.recurrent import GRUCore, LSTMCore
 from metarl_lab.nets.transformer import TransformerCore
 from metarl_lab.ops.descent import descend
-from metarl_lab.ops.ppo import PPOTerms, normalised, ppo_terms, trial_advantages
+from metarl_lab.ops.ppo import PPOTerms, follow_spread, normalised, ppo_terms, trial_advantages
 from metarl_lab.rollout import begin, collect
 from metarl_lab.tasks.base import TaskFamily, Tasks, check_positive
 from metarl_lab.types import Episodes, Memory, Metrics, Seen, Spec, map_tensors
@@ -167,7 +167,7 @@ class RL2(MetaLearner):
 
         # "Compute advantage estimates": over the whole trial, so that exploring is credited with what it earns later.
         advantage, target = self._advantages(batch, value)
-        self._follow_spread(target[batch.live])
+        follow_spread(self.value_scale, target[batch.live], first=int(self.updates) == 0)
         rows = self._rows(batch, acted_log_prob, normalised(advantage, batch.live), target, states)
 
         # "Optimize surrogate L", in some epochs of minibatches: each of whole rows, because a step cannot be trained
@@ -208,12 +208,6 @@ class RL2(MetaLearner):
         schedule = self._schedule()
         advantage = trial_advantages(batch.reward, value, batch.live, schedule.discount, schedule.lam)
         return advantage, advantage + value
-
-    def _follow_spread(self, targets: Tensor) -> None:
-        """The critic's unit: the first batch sets it, later ones move it slowly."""
-        spread = targets.std().clamp_min(1e-3)
-        is_first = int(self.updates) == 0
-        self.value_scale.lerp_(spread, 1.0 if is_first else 0.02)
 
     def _rows(self, batch: Sequences, acted_log_prob: Tensor, advantage: Tensor, target: Tensor, states: State) -> Rows:
         """Whole trials, or their segments, side by side; without those in which no step was live."""

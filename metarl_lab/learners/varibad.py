@@ -25,7 +25,7 @@ from metarl_lab.nets.mlp import MLPPolicy
 from metarl_lab.nets.recurrent import GRUCore
 from metarl_lab.nets.trial_decoder import Elbo, TrialModel, trial_rows
 from metarl_lab.ops.descent import descend
-from metarl_lab.ops.ppo import PPOTerms, normalised, ppo_terms, trial_advantages
+from metarl_lab.ops.ppo import PPOTerms, follow_spread, normalised, ppo_terms, trial_advantages
 from metarl_lab.replay import Replay
 from metarl_lab.rollout import begin, collect
 from metarl_lab.tasks.base import TaskFamily, Tasks, check_positive
@@ -94,6 +94,19 @@ class VariBADMemory(NamedTuple):
     log_var: Tensor
 
 
+class Steps(NamedTuple):
+    """What PPO draws its minibatches from: N live steps of any trials. The policy is feed-forward, so a step needs none
+    of those around it."""
+
+    hyper: Tensor  # (N, O + 2 M), observation and belief, as when acting
+    clock: Tensor  # (N, 2), which the critic alone reads
+    action: Tensor  # (N,) int64 or (N, A)
+    acted_log_prob: Tensor  # (N,), of the action when it was acted
+    advantage: Tensor  # (N,), normalised
+    target: Tensor  # (N,), what the critic is fitted to, in units of reward
+    live: Tensor  # (N,) bool, all of them
+
+
 class VariBAD(MetaLearner):
     """See the module's first lines. Memory: the posterior over the task."""
 
@@ -101,99 +114,184 @@ class VariBAD(MetaLearner):
     source: ClassVar[str] = "Zintgraf et al. 2020, arXiv 1910.08348; PPO: Schulman et al. 2017, arXiv 1707.06347"
     Config = VariBADConfig
     shares_memory = False
+    value_scale: Tensor
+    updates: Tensor
 
     def __init__(self, spec: Spec, config: VariBADConfig) -> None:
         super().__init__(spec, config)
-        sizes = ("hidden", "latent", "units", "meta_batch", "epochs", "minibatches", "vae_updates", "vae_batch", "kept")
-        check_positive("varibad", **{key: getattr(config, key) for key in (*sizes, "learning_rate", "clip")})
-        core, decoded = GRUCore(encoded_size(spec), config.hidden), (config.reward_model, config.reward_reads)
-        self.model = TrialModel(spec, core, config.latent, config.units, *decoded, config.transition_weight > 0)
+        _check(config)
+
+        # encoder q(m | tau_:t) and decoders p(r | m, ...), p(s' | m, ...)
+        self.model = TrialModel(
+            spec,
+            GRUCore(encoded_size(spec), config.hidden),
+            config.latent,
+            config.units,
+            likelihood=config.reward_model,
+            reads=config.reward_reads,
+            transitions=config.transition_weight > 0,
+        )
+        # policy pi(a | s, q(m)) and critic
         hyper = hyper_spec(spec, config.latent)
-        policy = MLPPolicy(hyper, (config.units,) * 2, output_gain=0.01)  # at first close to uniform
+        policy = MLPPolicy(hyper, (config.units, config.units), output_gain=0.01)  # at first close to uniform
         self.net = HyperStateActorCritic(policy, hyper.observation_size, config.units)
+
         self.optimizer = torch.optim.Adam(self.net.parameters(), lr=config.learning_rate, eps=1e-5)
         self.vae_optimizer = torch.optim.Adam(self.model.parameters(), lr=config.vae_learning_rate)
         self.trials = Replay(config.capacity)
         # the critic predicts values in units of the returns' spread, which is not known beforehand
         self.register_buffer("value_scale", torch.ones(()))
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
-        self.value_scale: Tensor
-        self.updates: Tensor
 
     def begin(self, n_tasks: int, copies: int) -> VariBADMemory:
+        """The prior N(0, I): mean 0 and log variance 0."""
         (hidden,) = self.model.encoder.core.initial(n_tasks * copies)
-        prior = hidden.new_zeros(n_tasks, copies, self.config.latent)  # mean 0 and log variance 0
-        return VariBADMemory(hidden.view(n_tasks, copies, -1), prior, prior)
+        zeros = hidden.new_zeros(n_tasks, copies, self.config.latent)
+        return VariBADMemory(hidden.view(n_tasks, copies, -1), mean=zeros, log_var=zeros)
 
     def act(self, memory: VariBADMemory, seen: Seen, noise: Tensor) -> tuple[Tensor, VariBADMemory]:
-        x = encode_seen(self.spec, seen).flatten(0, 1)
-        mean, log_var, (hidden,) = self.model.encoder.step(x, (memory.hidden.flatten(0, 1),))
-        after = VariBADMemory(*(y.unflatten(0, seen.reward.shape) for y in (hidden, mean, log_var)))
-        return self.net.distribution(torch.cat((seen.observation, *after[1:]), -1)).sample(noise), after
+        """One step: the belief takes in what was seen, and the policy acts on the observation and the belief."""
+        lead = seen.reward.shape  # (T, E), which are B = T E trials to the encoder
+        inputs = encode_seen(self.spec, seen).flatten(0, 1)
+        mean, log_var, (hidden,) = self.model.encoder.step(inputs, (memory.hidden.flatten(0, 1),))
+        belief = VariBADMemory(hidden.unflatten(0, lead), mean.unflatten(0, lead), log_var.unflatten(0, lead))
+        hyper_state = torch.cat((seen.observation, belief.mean, belief.log_var), -1)  # (T, E, O + 2 M)
+        return self.net.distribution(hyper_state).sample(noise), belief
 
     def absorb(self, memory: Memory, episodes: Episodes) -> Memory:
         return memory  # the posterior took everything in as it happened
 
     def update(self, family: TaskFamily, tasks: Tasks, generator: torch.Generator) -> Metrics:
+        """One iteration: act, then ascend the two terms of the paper's objective, the return and the ELBO."""
+        # Act one trial of each task, from the prior on: the policy sees how sure it is of the task.
         trial = begin(self, family, tasks)
-        episodes, _ = collect(self, family, tasks, trial, generator, self.config.episodes or self.spec.episodes)
-        batch = sequences(self.spec, episodes, family.training_reward(tasks, episodes))
-        acted = self._improve(batch, generator)  # first: on the beliefs that acted
-        inferred = self._infer(episodes, generator)  # then the encoder changes
+        episodes_per_trial = self.config.episodes or self.spec.episodes
+        episodes, _ = collect(self, family, tasks, trial, generator, episodes_per_trial)
+        batch = sequences(self.spec, episodes, family.training_reward(tasks, episodes))  # (L, B, ...), end to end
+
+        # Policy and critic first, on the beliefs that acted: the encoder's next weights would give other ones.
+        policy_terms = self._improve(batch, generator)
+
+        # Then encoder and decoders, on trials of the buffer: what a task's rewards are does not depend on the policy,
+        # so old trials teach them as well as new ones.
+        elbo_terms = self._infer(episodes, generator)
+
         self._decay()
         scores = episodes.returns.mean(1)  # (T, K), over E
-        return Metrics({"return": scores.mean().item(), "env_steps": episodes.env_steps, **acted, **inferred}, scores)
+        reported = {"return": scores.mean().item(), "env_steps": episodes.env_steps}
+        return Metrics(reported | policy_terms | elbo_terms, scores)
 
     def hyper_states(self, batch: Sequences) -> Tensor:
         """What the policy acts on at each step of whole trials, (L, B, O + 2 latent); no gradient."""
         with torch.no_grad():
-            return torch.cat((batch.x[..., : self.spec.observation_size], *self.model.encoder(batch.x)), -1)
+            mean, log_var = self.model.encoder(batch.x)
+            observation = batch.x[..., : self.spec.observation_size]
+            return torch.cat((observation, mean, log_var), -1)
 
     def _improve(self, batch: Sequences, generator: torch.Generator) -> dict[str, float]:
-        """PPO; the policy is feed-forward, so every live step stands for itself."""
-        config, live, entropy = self.config, batch.live, self.config.entropy * self._left()
-        hyper, time = self.hyper_states(batch), clock(batch, self.spec.horizon)
+        """PPO's algorithm 1 in the Bayes-adaptive MDP; the mean of each term over its gradient steps."""
+        steps = self._steps(batch)
+        follow_spread(self.value_scale, steps.target, first=int(self.updates) == 0)
+        reported: list[Tensor] = []
+        for _ in range(self.config.epochs):
+            order = torch.randperm(len(steps.live), generator=generator, device=generator.device)
+            for chosen in order.chunk(self.config.minibatches):
+                loss, terms = self._policy_loss(_some_of(steps, chosen))
+                descend(self.optimizer, loss, self.config.max_grad_norm)
+                reported.append(torch.stack((loss, *terms)).detach())
+        means = torch.stack(reported).mean(0).tolist()  # in one read from the device
+        return dict(zip(("loss", *PPOTerms._fields), means, strict=True))
+
+    def _steps(self, batch: Sequences) -> Steps:
+        """All live steps: what policy and critic said of them when they were acted, and what came of them."""
+        hyper = self.hyper_states(batch)
+        time = clock(batch, self.spec.horizon)
         with torch.no_grad():
             value = self.net.value(hyper, time) * self.value_scale
-            old = self.net.distribution(hyper).log_prob(batch.action)
-        advantage = trial_advantages(batch.reward, value, live, config.discount, config.lam)
-        target = advantage + value
-        # the first batch sets the scale, later ones move it slowly
-        self.value_scale.lerp_(target[live].std().clamp_min(1e-3), 1.0 if int(self.updates) == 0 else 0.02)
-        fields = (hyper, time, batch.action, old, normalised(advantage, live), target / self.value_scale, live)
-        steps = [y[live] for y in fields]
-        sums: list[Tensor] = []
-        for _ in range(config.epochs):
-            order = torch.randperm(len(steps[0]), generator=generator, device=generator.device)
-            for chosen in order.chunk(config.minibatches):
-                hyper, time, action, old, advantage, target, live = (y[chosen] for y in steps)
-                policy, value = self.net.distribution(hyper), self.net.value(hyper, time)
-                terms = ppo_terms(policy, value, action, old, advantage, target, live, config.clip)
-                # two networks: the value error needs no weight of its own
-                loss = terms.policy_loss + terms.value_loss - entropy * terms.entropy
-                descend(self.optimizer, loss, config.max_grad_norm)
-                sums.append(torch.stack((loss, *terms)).detach())
-        return dict(zip(("loss", *PPOTerms._fields), torch.stack(sums).mean(0).tolist(), strict=True))
+            acted_log_prob = self.net.distribution(hyper).log_prob(batch.action)
+
+        # credit crosses the episodes of a trial: what an action teaches is worth what is earned with it later
+        advantage = trial_advantages(batch.reward, value, batch.live, self.config.discount, self.config.lam)
+        of_all = Steps(
+            hyper=hyper,
+            clock=time,
+            action=batch.action,
+            acted_log_prob=acted_log_prob,
+            advantage=normalised(advantage, batch.live),
+            target=advantage + value,
+            live=batch.live,
+        )  # (L, B, ...)
+        return _some_of(of_all, batch.live)
+
+    def _policy_loss(self, steps: Steps) -> tuple[Tensor, PPOTerms]:
+        """PPO's loss (its eq. 9 with the sign turned), and its terms. The hyper-states are constants."""
+        terms = ppo_terms(
+            policy=self.net.distribution(steps.hyper),
+            value=self.net.value(steps.hyper, steps.clock),
+            action=steps.action,
+            acted_log_prob=steps.acted_log_prob,
+            advantage=steps.advantage,
+            target=steps.target / self.value_scale,
+            live=steps.live,
+            clip=self.config.clip,
+        )
+        entropy_weight = self.config.entropy * self._left()
+        # policy and critic are two networks: the value error needs no weight of its own
+        loss = terms.policy_loss + terms.value_loss - entropy_weight * terms.entropy
+        return loss, terms
 
     def _infer(self, episodes: Episodes, generator: torch.Generator) -> dict[str, float]:
-        """Some of the new trials enter the buffer; gradient steps on the ELBO of trials from it."""
-        config = self.config
-        self.trials.add(trial_rows(self.spec, map_tensors(lambda y: y[: config.kept], episodes)))
-        sums: list[Tensor] = []
-        for _ in range(config.vae_updates):
-            parts = self.model.elbo(self.trials.sample(config.vae_batch, generator), config.elbo_terms, generator)
-            loss = parts.reward_error + config.transition_weight * parts.transition_error
-            loss = (loss + config.kl_weight * parts.posterior_kl) / episodes.mask[0, 0].numel()
-            descend(self.vae_optimizer, loss, config.max_grad_norm)
-            sums.append(torch.stack(parts).detach())
-        return dict(zip(Elbo._fields, torch.stack(sums).mean(0).tolist(), strict=True))
+        """Some new trials enter the buffer; gradient steps on the ELBO of trials from it, and the mean of its terms."""
+        steps_per_trial = episodes.mask[0, 0].numel()
+        kept = map_tensors(lambda column: column[: self.config.kept], episodes)
+        self.trials.add(trial_rows(self.spec, kept))
+        reported: list[Tensor] = []
+        for _ in range(self.config.vae_updates):
+            trials = self.trials.sample(self.config.vae_batch, generator)
+            terms = self.model.elbo(trials, self.config.elbo_terms, generator)
+            minus_elbo = (
+                terms.reward_error
+                + self.config.transition_weight * terms.transition_error
+                + self.config.kl_weight * terms.posterior_kl
+            )
+            loss = minus_elbo / steps_per_trial  # so that one step size serves trials of any length
+            descend(self.vae_optimizer, loss, self.config.max_grad_norm)
+            reported.append(torch.stack(terms).detach())
+        means = torch.stack(reported).mean(0).tolist()  # in one read from the device
+        return dict(zip(Elbo._fields, means, strict=True))
 
     def _decay(self) -> None:
+        """One iteration is over; both learning rates fall."""
         self.updates += 1
         self.optimizer.param_groups[0]["lr"] = self.config.learning_rate * self._left()
         self.vae_optimizer.param_groups[0]["lr"] = self.config.vae_learning_rate * self._left()
 
     def _left(self) -> float:
-        """What is left of the schedules, 1 to 0.05."""
-        total = self.config.decay_iterations
-        return max(1 - int(self.updates) / total, 0.05) if total else 1.0
+        """What is left of learning rates and entropy bonus, 1 to 0.05."""
+        if not self.config.decay_iterations:
+            return 1.0
+        return max(1 - int(self.updates) / self.config.decay_iterations, 0.05)
+
+
+def _some_of(steps: Steps, chosen: Tensor) -> Steps:
+    """Steps by index or mask."""
+    some: Steps = map_tensors(lambda column: column[chosen], steps)
+    return some
+
+
+def _check(config: VariBADConfig) -> None:
+    """ValueError for a config that cannot work; the trial's model checks what it decodes."""
+    check_positive(
+        "varibad",
+        hidden=config.hidden,
+        latent=config.latent,
+        units=config.units,
+        meta_batch=config.meta_batch,
+        epochs=config.epochs,
+        minibatches=config.minibatches,
+        vae_updates=config.vae_updates,
+        vae_batch=config.vae_batch,
+        kept=config.kept,
+        learning_rate=config.learning_rate,
+        clip=config.clip,
+    )

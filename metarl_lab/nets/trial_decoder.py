@@ -110,29 +110,46 @@ class TrialModel(nn.Module):
             raise ValueError(f"the likelihood {likelihood!r} of rewards is not known; choose gaussian or binary")
         if reads not in ("all", "next"):
             raise ValueError(f"the reward reads {reads!r}, which is not known; choose all or next")
-        self.observation_size, self.action_size = spec.observation_size, spec.action_size
-        self.discrete, self.binary, self.reads_all = spec.discrete, likelihood == "binary", reads == "all"
-        before = self.observation_size + self.action_size
+        self.observation_size = spec.observation_size
+        self.action_size = spec.action_size
+        self.discrete = spec.discrete
+        self.binary = likelihood == "binary"
+        self.reads_all = reads == "all"
+
+        taken_size = self.observation_size + self.action_size  # state and action
+        reward_reads = taken_size + self.observation_size if self.reads_all else self.observation_size
         self.encoder = PosteriorEncoder(core, latent)
-        self.rewards = RewardDecoder(before * self.reads_all + self.observation_size, latent, units)
-        self.transitions = TransitionDecoder(before, latent, units, self.observation_size) if transitions else None
+        self.rewards = RewardDecoder(reward_reads, latent, units)
+        self.transitions: TransitionDecoder | None = None
+        if transitions:
+            self.transitions = TransitionDecoder(taken_size, latent, units, self.observation_size)
 
     def elbo(self, rows: dict[str, Tensor], terms: int, generator: torch.Generator) -> Elbo:
         """Of the ``trial_rows`` of B trials, at ``terms`` prefixes drawn at random (0: at all), one m drawn at each."""
+        # q(m | tau_:t) after each step t: the encoder reads the past only
         mean, log_var = self.encoder(rows["x"].movedim(1, 0))  # (L, B, M)
-        chosen = torch.randperm(len(mean), generator=generator, device=generator.device)[: terms or len(mean)]
-        noise = torch.randn(mean[chosen].shape, generator=generator, device=generator.device)
-        latent = (mean[chosen] + (log_var[chosen] / 2).exp() * noise).movedim(1, 0)  # (B, P, M)
-        live, following = rows["live"], rows["following"]
+        steps = len(mean)
+
+        # m ~ q(m | tau_:t), reparametrised, at the ends t of P prefixes
+        prefixes = torch.randperm(steps, generator=generator, device=generator.device)[: terms or steps]
+        noise = torch.randn(mean[prefixes].shape, generator=generator, device=generator.device)
+        latent = mean[prefixes] + (log_var[prefixes] / 2).exp() * noise  # (P, B, M)
+        latent = latent.movedim(1, 0)  # (B, P, M)
+
+        # -E log p(trial | m): each m decodes the whole trial, also what came after its prefix
         taken = self._taken(rows)
-        predicted = self.rewards(latent, torch.cat((taken, following), -1) if self.reads_all else following)
-        of_reward = summed_error(reward_error(predicted, rows["reward"].unsqueeze(1), self.binary), live, chosen)
+        predicted = self._decoded(latent, taken, rows["following"])  # (B, P, L)
+        errors = reward_error(predicted, rows["reward"].unsqueeze(1), self.binary)
+        of_reward = summed_error(errors, rows["live"], prefixes)
         of_transition = torch.zeros_like(of_reward)
         if self.transitions is not None:
-            gap = self.transitions(latent, taken) - following.unsqueeze(1)  # (B, P, L, O)
-            of_transition = summed_error(gap.square().sum(-1) / 2, live, chosen)
-        weight = live.mT.to(mean.dtype)
-        return Elbo(of_reward, of_transition, (chain_kl(mean, log_var) * weight).sum() / weight.sum())
+            gap = self.transitions(latent, taken) - rows["following"].unsqueeze(1)  # (B, P, L, O)
+            of_transition = summed_error(gap.square().sum(-1) / 2, rows["live"], prefixes)
+
+        # KL(q_t || q_{t-1}), a mean over all live steps: it costs no decoding, so none need be left out
+        weight = rows["live"].mT.to(mean.dtype)  # (L, B)
+        of_posterior = (chain_kl(mean, log_var) * weight).sum() / weight.sum()
+        return Elbo(of_reward, of_transition, of_posterior)
 
     @torch.no_grad()
     def decoded_rewards(self, mean: Tensor, log_var: Tensor, following: Tensor, noise: Tensor) -> Tensor:
@@ -153,6 +170,12 @@ class TrialModel(nn.Module):
         if not self.binary:
             raise ValueError("a belief over what pays needs reward_model='binary' when training")
         return self.decoded_rewards(mean, log_var, following, noise).softmax(-1).mean(-2)
+
+    def _decoded(self, latent: Tensor, taken: Tensor, following: Tensor) -> Tensor:
+        """The reward of each of L steps from each of P latents, (B, P, L); ``binary``: the logit that it is above 0."""
+        step = torch.cat((taken, following), -1) if self.reads_all else following
+        reward: Tensor = self.rewards(latent, step)
+        return reward
 
     def _taken(self, rows: dict[str, Tensor]) -> Tensor:
         """State and action of each step, (B, L, O + A); discrete actions one-hot."""

@@ -64,3 +64,21 @@ def normalised(advantage: Tensor, live: Tensor) -> Tensor:
     """Mean 0 and deviation 1 over live steps."""
     inside = advantage[live]
     return (advantage - inside.mean()) / (inside.std() + 1e-8)
+
+
+def follow_spread(scale: Tensor, targets: Tensor, first: bool) -> None:
+    """The critic's unit, in place: the deviation of the returns that it is fitted to, which is not known beforehand.
+
+    The first batch sets it; later ones move it by a fiftieth of the way, because each step changes what the critic's
+    outputs mean. In units of it the value error is of order 1 in every family, and one weight serves them all.
+
+    Parameters
+    ----------
+    scale : Tensor ()
+    targets : Tensor (N,)
+        Returns of live steps, in units of reward.
+    first : bool
+        Whether this is the first batch.
+    """
+    spread = targets.std().clamp_min(1e-3)  # above 0 where all returns are alike
+    scale.lerp_(spread, 1.0 if first else 0.02)
