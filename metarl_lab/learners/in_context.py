@@ -20,7 +20,8 @@ from metarl_lab.nets.base import State, encode_seen, encoded_size, sequences
 from metarl_lab.nets.discounted_heads import ActorHeads, CriticHeads, draw, follow, frozen, imitation, judged
 from metarl_lab.nets.transformer import TransformerCore
 from metarl_lab.ops.descent import descend
-from metarl_lab.ops.td import live_mean, trial_targets
+from metarl_lab.ops.live import live_mean
+from metarl_lab.ops.td import trial_targets
 from metarl_lab.replay import Replay
 from metarl_lab.rollout import begin, collect
 from metarl_lab.tasks.base import TaskFamily, Tasks, check_positive

@@ -20,9 +20,9 @@ from metarl_lab.ops.linear_agents import (
     agent_batch,
     agent_step,
     judge,
-    live_mean,
     outputs,
 )
+from metarl_lab.ops.live import live_mean
 from metarl_lab.rollout import begin, collect
 from metarl_lab.tasks.base import TaskFamily, Tasks, check_positive
 from metarl_lab.types import Episodes, Metrics, Seen, Spec

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from metarl_lab.ops.live import live_mean
 from metarl_lab.ops.returns import discounted_returns
 from metarl_lab.types import Episodes
 
@@ -139,11 +140,6 @@ def minus_mean_of_copies(to_go: Tensor, live: Tensor) -> Tensor:
     others = alive.sum(1, keepdim=True) - alive
     sums = (to_go * alive).sum(1, keepdim=True) - to_go * alive
     return torch.where(live, to_go - sums / others.clamp_min(1), 0.0)
-
-
-def live_mean(x: Tensor, live: Tensor) -> Tensor:
-    """Mean over the live steps of all tasks; x, live (T, N, H)."""
-    return torch.where(live, x, 0.0).sum() / live.sum()
 
 
 def _split(both: Tensor, agents: LinearAgents) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""Temporal-difference targets, and means, over whole trials, for several discounts at once."""
+"""Temporal-difference targets over whole trials, for several discounts at once."""
 
 from __future__ import annotations
 
@@ -42,8 +42,3 @@ def trial_targets(reward: Tensor, value: Tensor, live: Tensor, discounts: Tensor
         out[t] = torch.where(alive, reward[t].unsqueeze(-1) + discounts * after, 0.0)
         after = torch.where(alive, torch.lerp(value[t], out[t], lam), 0.0)
     return out
-
-
-def live_mean(x: Tensor, live: Tensor) -> Tensor:
-    """Mean over live steps (L, B) and discounts; x (L, B, G), whatever it holds where not live."""
-    return torch.where(live.unsqueeze(-1), x, 0.0).sum() / (live.sum() * x.shape[-1])

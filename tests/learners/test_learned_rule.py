@@ -13,10 +13,10 @@ from metarl_lab.ops.linear_agents import (
     LinearAgents,
     agent_batch,
     agent_step,
-    live_mean,
     minus_mean_of_copies,
     outputs,
 )
+from metarl_lab.ops.live import live_mean
 from metarl_lab.ops.returns import discounted_returns
 from metarl_lab.rollout import begin, collect, seeded_generator
 from metarl_lab.types import Episodes, map_tensors

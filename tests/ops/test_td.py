@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from metarl_lab.ops.td import live_mean, trial_targets
+from metarl_lab.ops.td import trial_targets
 
 REWARD = torch.tensor([1.0, 2.0, 4.0, 0.0])[:, None]  # say, two episodes of one and two steps, then a dead step
 VALUE = torch.tensor([[9.0, 9.0], [10.0, 20.0], [30.0, 40.0], [77.0, 77.0]])[:, None]  # (L, B, G)
@@ -29,8 +29,3 @@ def test_lambda_one_is_the_discounted_return_and_between_lies_the_mixture() -> N
 def test_shapes_that_would_broadcast_are_refused() -> None:
     with pytest.raises(ValueError, match=r"value \(L, B, G\)"):
         trial_targets(REWARD, VALUE[..., :1], LIVE, DISCOUNTS, 0.0)
-
-
-def test_the_mean_is_over_live_steps_whatever_stands_elsewhere() -> None:
-    x = torch.tensor([[1.0, 3.0], [5.0, 7.0], [0.0, 2.0], [float("nan")] * 2])[:, None]
-    assert live_mean(x, LIVE).item() == pytest.approx(3.0)
