@@ -1,4 +1,4 @@
-"""Means over live steps: those before an episode terminated, and before a trial that is laid out end to end was over."""
+"""Means over live steps: before an episode terminated, and before a trial laid out end to end was over."""
 
 from __future__ import annotations
 
