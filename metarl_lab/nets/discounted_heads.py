@@ -22,6 +22,7 @@ from metarl_lab.types import Spec
 
 _Module = TypeVar("_Module", bound=nn.Module)
 _LOG_STD = (-5.0, 1.0)  # of a box action before it is squashed: outside, sampling or gradients die
+_FIRST_LOG_STD = 1.4  # before the sigmoid: at first a log deviation of -0.2, so that nearly all of the box is tried
 
 
 class ActorHeads(nn.Module):
@@ -32,23 +33,32 @@ class ActorHeads(nn.Module):
 
     def __init__(self, spec: Spec, inputs: int, units: int, discounts: int) -> None:
         super().__init__()
-        self.discrete, self.shape = spec.discrete, (discounts, spec.action_size * (1 if spec.discrete else 2))
+        self.discrete = spec.discrete
+        self.actions = spec.action_size
+        self.choices = (discounts, self.actions)  # what a choice for every discount adds to the shape of ``out``
+        if spec.discrete:
+            self.shape = (discounts, self.actions)  # a logit for each
+            centre, half_width = torch.zeros(0), torch.ones(0)  # never read
+        else:
+            self.shape = (discounts, 2 * self.actions)  # mean and spread of each dimension
+            centre, half_width = action_box(spec)
+
         last = nn.Linear(units, math.prod(self.shape))
         nn.init.orthogonal_(last.weight, 0.01)  # small: the first policies are close to uniform
         nn.init.zeros_(last.bias)
         self.net = nn.Sequential(nn.Linear(inputs, units), nn.ReLU(), last)
-        self.choices = (discounts, spec.action_size)  # what a choice for every discount adds to the shape of ``out``
-        sizes = (torch.zeros(0), torch.ones(0)) if spec.discrete else action_box(spec)
-        self.register_buffer("centre", sizes[0], persistent=False)
-        self.register_buffer("half_width", sizes[1], persistent=False)
+        self.register_buffer("centre", centre, persistent=False)
+        self.register_buffer("half_width", half_width, persistent=False)
 
     def forward(self, out: Tensor) -> Categorical | SquashedGaussian:
-        y = self.net(out).unflatten(-1, self.shape)
+        """The policy of every discount."""
+        numbers = self.net(out).unflatten(-1, self.shape)  # (..., G, A or 2 A)
         if self.discrete:
-            return Categorical(y)
-        mean, log_std = y.chunk(2, -1)
+            return Categorical(numbers)
+        mean, raw_log_std = numbers.chunk(2, -1)
         low, high = _LOG_STD
-        return SquashedGaussian(mean, low + (high - low) * (log_std + 1.4).sigmoid())
+        log_std = low + (high - low) * (raw_log_std + _FIRST_LOG_STD).sigmoid()
+        return SquashedGaussian(mean, log_std)
 
     def act(self, out: Tensor, noise: Tensor, at_random: Tensor) -> Tensor:
         """An action of the last discount's policy, or a uniform one where ``at_random`` (...) says so.
@@ -56,15 +66,19 @@ class ActorHeads(nn.Module):
         out (..., inputs), noise (..., 1) or (..., A) -> (...) int64 or (..., A), in the units of the family.
         """
         policy = self(out)
-        drawn = type(policy)(*(x[..., -1, :] for x in policy)).sample(noise)
-        if self.discrete:
-            return torch.where(at_random, (noise[..., 0] * self.shape[1]).long(), drawn)
-        return self.centre + self.half_width * torch.where(at_random.unsqueeze(-1), 2 * noise - 1, drawn)
+        if isinstance(policy, Categorical):
+            of_last = Categorical(policy.logits[..., -1, :])
+            uniform_index = (noise[..., 0] * self.actions).long()
+            return torch.where(at_random, uniform_index, of_last.sample(noise))
+        of_last_box = SquashedGaussian(policy.mean[..., -1, :], policy.log_std[..., -1, :])
+        uniform = 2 * noise - 1  # on the whole box
+        chosen = torch.where(at_random.unsqueeze(-1), uniform, of_last_box.sample(noise))
+        return self.centre + self.half_width * chosen
 
     def choice(self, action: Tensor) -> Tensor:
         """The choice (..., A) that an action of the family is."""
         if self.discrete:
-            return one_hot(action, self.shape[1]).float()
+            return one_hot(action, self.actions).float()
         return (action - self.centre) / self.half_width
 
 
@@ -88,34 +102,45 @@ class CriticHeads(nn.Module):
 
     def __init__(self, spec: Spec, inputs: int, units: int, discounts: int, members: int) -> None:
         super().__init__()
-        self.discrete, self.shape = spec.discrete, (discounts, spec.action_size)
-        first, last = (
-            (inputs, discounts * spec.action_size) if spec.discrete else (inputs + spec.action_size, discounts)
-        )
-        self.weight0 = nn.Parameter(torch.empty(members, first, units).uniform_(-1, 1) / math.sqrt(first))
+        self.discrete = spec.discrete
+        self.shape = (discounts, spec.action_size)
+        if spec.discrete:
+            reads = inputs
+            values = discounts * spec.action_size  # Q of each action
+        else:
+            reads = inputs + spec.action_size  # the action is an input
+            values = discounts
+        self.weight0 = nn.Parameter(torch.empty(members, reads, units).uniform_(-1, 1) / math.sqrt(reads))
         self.bias0 = nn.Parameter(torch.zeros(members, 1, units))
-        self.weight1 = nn.Parameter(torch.empty(members, units, last).uniform_(-1, 1) * (0.01 / math.sqrt(units)))
-        self.bias1 = nn.Parameter(torch.zeros(members, 1, last))
+        self.weight1 = nn.Parameter(torch.empty(members, units, values).uniform_(-1, 1) * (0.01 / math.sqrt(units)))
+        self.bias1 = nn.Parameter(torch.zeros(members, 1, values))
 
     def forward(self, out: Tensor, choice: Tensor) -> Tensor:
         """out (..., inputs), choice (..., G, A), or (..., 1, A) when all discounts share it -> (N, ..., G)."""
         if self.discrete:
-            return (self._net(out).unflatten(-1, self.shape) * choice).sum(-1)
-        shared = out.unsqueeze(-2).expand(*choice.shape[:-1], -1)
-        q = self._net(torch.cat((shared, choice), -1))  # (N, ..., G or 1, G)
-        return q.squeeze(-2) if choice.shape[-2] == 1 else q.diagonal(dim1=-2, dim2=-1)
+            of_actions = self._net(out).unflatten(-1, self.shape)  # (N, ..., G, A)
+            return (of_actions * choice).sum(-1)
+        beside_each_choice = out.unsqueeze(-2).expand(*choice.shape[:-1], -1)
+        q = self._net(torch.cat((beside_each_choice, choice), -1))  # (N, ..., G or 1 choices, G critics)
+        if choice.shape[-2] == 1:
+            return q.squeeze(-2)
+        return q.diagonal(dim1=-2, dim2=-1)  # of each discount's own choice
 
     @torch.no_grad()
     def scale_outputs(self, factor: Tensor) -> None:
         """Multiply the values of each discount by its factor, (G,), in place."""
-        each = factor.repeat_interleave(self.weight1.shape[-1] // len(factor))
-        self.weight1.mul_(each)
-        self.bias1.mul_(each)
+        outputs_of_each = self.weight1.shape[-1] // len(factor)  # A where actions are discrete, else 1
+        of_outputs = factor.repeat_interleave(outputs_of_each)
+        self.weight1.mul_(of_outputs)
+        self.bias1.mul_(of_outputs)
 
     def _net(self, x: Tensor) -> Tensor:
-        flat = x.flatten(0, -2).expand(len(self.weight0), -1, -1)  # (N, M, first)
+        """The perceptrons' outputs, x (..., reads) -> (N, ..., values)."""
+        members = len(self.weight0)
+        flat = x.flatten(0, -2).expand(members, -1, -1)
         hidden = torch.baddbmm(self.bias0, flat, self.weight0).relu()
-        return torch.baddbmm(self.bias1, hidden, self.weight1).unflatten(1, x.shape[:-1])
+        values = torch.baddbmm(self.bias1, hidden, self.weight1)
+        return values.unflatten(1, x.shape[:-1])
 
 
 def imitation(policy: Categorical | SquashedGaussian, best: Tensor) -> Tensor:
@@ -127,8 +152,8 @@ def imitation(policy: Categorical | SquashedGaussian, best: Tensor) -> Tensor:
 
 def judged(critic: CriticHeads, out: Tensor, choice: Tensor) -> Tensor:
     """The critics' values (N, ..., G), whose gradient reaches the choice alone: neither the critics nor ``out``."""
-    still = {name: x.detach() for name, x in critic.named_parameters()}
-    return functional_call(critic, still, (out.detach(), choice))
+    constants = {name: weight.detach() for name, weight in critic.named_parameters()}
+    return functional_call(critic, constants, (out.detach(), choice))
 
 
 def frozen(module: _Module) -> _Module:
@@ -143,6 +168,6 @@ def frozen(module: _Module) -> _Module:
 
 def follow(target: nn.Module, source: nn.Module, share: float) -> None:
     """Polyak averaging, in place: target += share (source - target); the target was made by ``frozen``."""
-    kept = dict(target.named_buffers())
-    names, sources = zip(*source.named_parameters(), strict=True)
-    polyak([kept[name] for name in names], sources, share)
+    followers = dict(target.named_buffers())
+    sources = dict(source.named_parameters())
+    polyak([followers[name] for name in sources], list(sources.values()), share)

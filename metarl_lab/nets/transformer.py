@@ -40,7 +40,9 @@ class TransformerCore(Core):
         if min(hidden, layers, heads, context) < 1 or hidden % (2 * heads):
             given = f"hidden={hidden}, layers={layers}, heads={heads}, context={context}"
             raise ValueError(f"transformer: {given} is not allowed; give numbers above 0, hidden a multiple of 2 heads")
-        self.out_size, self.heads, self.context = hidden, heads, context
+        self.out_size = hidden
+        self.heads = heads
+        self.context = context
         self.embed = nn.Linear(inputs, hidden)
         self.blocks = nn.ModuleList(Block(hidden, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(hidden)
@@ -62,8 +64,9 @@ class TransformerCore(Core):
         """Nothing seen."""
         weight = self.embed.weight
         width = self.out_size // self.heads
-        empty = weight.new_zeros(n, 2, self.heads, self.context, width)
-        return *(empty for _ in self.blocks), torch.zeros(n, dtype=torch.int64, device=weight.device)
+        no_keys_and_values = weight.new_zeros(n, 2, self.heads, self.context, width)
+        no_steps = torch.zeros(n, dtype=torch.int64, device=weight.device)
+        return *(no_keys_and_values for _ in self.blocks), no_steps
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         out, state = self._forward(x.unsqueeze(1), state, self.context - 1)
@@ -76,15 +79,18 @@ class TransformerCore(Core):
 
     def attention(self, x: Tensor) -> list[Tensor]:
         """Attention weights of each block over whole trials x (L, B, I): (B, heads, L, L), rows sum to 1."""
-        y = self.embed(x.transpose(0, 1))
-        seen = torch.zeros(len(y), dtype=torch.int64, device=y.device)
-        turn, mask = self._turn(seen, len(x)), self._mask(seen, len(x), 0)
+        steps = len(x)
+        stream = self.embed(x.transpose(0, 1))  # (B, L, hidden)
+        seen = torch.zeros(len(stream), dtype=torch.int64, device=stream.device)
+        turn = self._turn(seen, steps)
+        mask = self._mask(seen, steps, 0)
         found = []
         for block in self._blocks():
-            q, k, v = block.project(y, turn)
-            scores = (q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])).masked_fill(~mask, -math.inf)
-            found.append(scores.softmax(-1))
-            y = block.finish(y, found[-1] @ v)
+            query, key, value = block.project(stream, turn)
+            scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])  # (B, heads, L, L)
+            weights = scores.masked_fill(~mask, -math.inf).softmax(-1)
+            found.append(weights)
+            stream = block.finish(stream, weights @ value)
         return found
 
     def _blocks(self) -> list[Block]:
@@ -92,29 +98,35 @@ class TransformerCore(Core):
 
     def _forward(self, x: Tensor, state: State, past: int) -> tuple[Tensor, State]:
         """x (B, S, I) after ``past`` steps of the state -> (out (B, S, hidden), the state after)."""
-        *kept, seen = state
+        *caches, seen = state
         steps = x.shape[1]
         turn = self._turn(seen, steps)
         # a whole trial that fits the window is the plain causal case, which is fused
-        mask = None if past == 0 and steps <= self.context else self._mask(seen, steps, past)
-        y, after = self.embed(x), []
-        for block, cache in zip(self._blocks(), kept, strict=True):
-            q, k, v = block.project(y, turn)
+        plain = past == 0 and steps <= self.context
+        mask = None if plain else self._mask(seen, steps, past)
+        stream = self.embed(x)
+        after = []
+        for block, cache in zip(self._blocks(), caches, strict=True):
+            query, key, value = block.project(stream, turn)
             # the newest ``past`` slots, then the new steps: (B, 2, heads, past + S, width)
-            cache = torch.cat((cache[..., self.context - past :, :], torch.stack((k, v), 1)), -2)
-            y = block.finish(y, scaled_dot_product_attention(q, cache[:, 0], cache[:, 1], mask, is_causal=mask is None))
+            remembered = cache[..., self.context - past :, :]
+            cache = torch.cat((remembered, torch.stack((key, value), 1)), -2)
+            read = scaled_dot_product_attention(query, cache[:, 0], cache[:, 1], mask, is_causal=plain)
+            stream = block.finish(stream, read)
             after.append(self._fitted(cache))
-        return self.norm(y), (*after, seen + steps)
+        return self.norm(stream), (*after, seen + steps)
 
     def _fitted(self, cache: Tensor) -> Tensor:
         """The last ``context`` slots, with zeros before them where there are fewer."""
         short = self.context - cache.shape[-2]
-        return cache[..., -self.context :, :] if short <= 0 else nn.functional.pad(cache, (0, 0, short, 0))
+        if short <= 0:
+            return cache[..., -self.context :, :]
+        return nn.functional.pad(cache, (0, 0, short, 0))
 
     def _turn(self, seen: Tensor, steps: int) -> tuple[Tensor, Tensor]:
         """(cos, sin) of each step's rotation, (B, 1, S, width / 2). seen (B,): steps before the first of these."""
-        number = seen.unsqueeze(1) + torch.arange(steps, device=seen.device)
-        angle = (number.unsqueeze(-1) * self.rates).unsqueeze(1)
+        number = seen.unsqueeze(1) + torch.arange(steps, device=seen.device)  # (B, S), of each step in its trial
+        angle = (number.unsqueeze(-1) * self.rates).unsqueeze(1)  # radians, (B, 1, S, width / 2)
         return angle.cos(), angle.sin()
 
     def _mask(self, seen: Tensor, steps: int, past: int) -> Tensor:
@@ -132,23 +144,29 @@ class Block(nn.Module):
     def __init__(self, hidden: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.norm1, self.norm2 = nn.LayerNorm(hidden), nn.LayerNorm(hidden)
-        self.qkv, self.out = nn.Linear(hidden, 3 * hidden), nn.Linear(hidden, hidden)
-        self.up, self.down = nn.Linear(hidden, 4 * hidden), nn.Linear(4 * hidden, hidden)
+        # attention
+        self.norm1 = nn.LayerNorm(hidden)
+        self.norm2 = nn.LayerNorm(hidden)
+        self.qkv = nn.Linear(hidden, 3 * hidden)
+        self.out = nn.Linear(hidden, hidden)
+        # multilayer perceptron, after ``norm2``
+        self.up = nn.Linear(hidden, 4 * hidden)
+        self.down = nn.Linear(4 * hidden, hidden)
 
     def project(self, x: Tensor, turn: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, each (B, heads, S, width); the first two turned by their step's number."""
-        q, k, v = self.qkv(self.norm1(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        return _turned(q, turn), _turned(k, turn), v
+        projected = self.qkv(self.norm1(x)).unflatten(-1, (3, self.heads, -1))  # (B, S, 3, heads, width)
+        query, key, value = projected.permute(2, 0, 3, 1, 4)
+        return _turned(query, turn), _turned(key, turn), value
 
     def finish(self, x: Tensor, read: Tensor) -> Tensor:
         """The stream after the block; read (B, heads, S, width) is what was attended to."""
-        x = x + self.out(read.transpose(1, 2).flatten(2))
-        return x + self.down(gelu(self.up(self.norm2(x))))
+        attended = x + self.out(read.transpose(1, 2).flatten(2))
+        return attended + self.down(gelu(self.up(self.norm2(attended))))
 
 
-def _turned(y: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
-    """Rotate each pair (y_i, y_{i + width / 2}): the product of two such vectors depends on their distance in steps."""
+def _turned(vector: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
+    """Rotate each pair (v_i, v_{i + width / 2}): the product of two such vectors depends on their distance in steps."""
     cos, sin = turn
-    a, b = y.chunk(2, -1)
-    return torch.cat((a * cos - b * sin, a * sin + b * cos), -1)
+    first, second = vector.chunk(2, -1)
+    return torch.cat((first * cos - second * sin, first * sin + second * cos), -1)
