@@ -20,6 +20,7 @@ from metarl_lab.ops.distributions import Categorical
 from metarl_lab.ops.soft import SquashedGaussian, action_box, polyak
 from metarl_lab.types import Spec
 
+Policy = Categorical | SquashedGaussian
 _Module = TypeVar("_Module", bound=nn.Module)
 _LOG_STD = (-5.0, 1.0)  # of a box action before it is squashed: outside, sampling or gradients die
 _FIRST_LOG_STD = 1.4  # before the sigmoid: at first a log deviation of -0.2, so that nearly all of the box is tried
@@ -50,7 +51,7 @@ class ActorHeads(nn.Module):
         self.register_buffer("centre", centre, persistent=False)
         self.register_buffer("half_width", half_width, persistent=False)
 
-    def forward(self, out: Tensor) -> Categorical | SquashedGaussian:
+    def forward(self, out: Tensor) -> Policy:
         """The policy of every discount."""
         numbers = self.net(out).unflatten(-1, self.shape)  # (..., G, A or 2 A)
         if self.discrete:
@@ -82,7 +83,7 @@ class ActorHeads(nn.Module):
         return (action - self.centre) / self.half_width
 
 
-def draw(policy: Categorical | SquashedGaussian, noise: Tensor) -> tuple[Tensor, Tensor]:
+def draw(policy: Policy, noise: Tensor) -> tuple[Tensor, Tensor]:
     """A choice (..., A) that policy gradients pass through, and the entropy (...), nats (estimated, for a box).
 
     noise (..., A) is not read where actions are discrete.
@@ -143,7 +144,7 @@ class CriticHeads(nn.Module):
         return values.unflatten(1, x.shape[:-1])
 
 
-def imitation(policy: Categorical | SquashedGaussian, best: Tensor) -> Tensor:
+def imitation(policy: Policy, best: Tensor) -> Tensor:
     """Cross-entropy of the best choice (..., A), its squared error for a box (a mean, no posterior) -> (..., G)."""
     if isinstance(policy, Categorical):
         return -(policy.logits.log_softmax(-1) * best.unsqueeze(-2)).sum(-1)
