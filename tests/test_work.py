@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import lab
@@ -467,7 +468,7 @@ def test_what_lies_in_a_chapters_place_is_told_and_left_until_fresh_moves_it(che
         said = checkout.sync(whole=False)
         assert f"work/{MAML} " in said and "left as it is. `make fresh ARGS=05` moves it" in said
         assert state_of(path) == mine and "make fresh ARGS=05" in checkout.row()
-    assert "what lay there is kept" in checkout.fresh("05")
+    assert f"{MAML} starts over; yours is kept: work/earlier/05_maml." in checkout.fresh("05")
     (kept,) = checkout.earlier()
     assert state_of(kept) == mine and path.read_bytes() == new
     assert checkout.sync() == ""
@@ -577,7 +578,7 @@ def assert_done(made: Checkout, mine: dict[str, bytes]) -> None:
     assert leftovers == []
 
 
-CALLS = ("fsync", "replace", "unlink", "utime")  # every system call by which the program changes a folder
+CALLS = ("fsync", "replace", "rename", "unlink", "utime")  # every system call by which the program changes a folder
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -585,20 +586,48 @@ CALLS = ("fsync", "replace", "unlink", "utime")  # every system call by which th
 def test_killed_at_any_moment_nothing_is_lost_and_the_next_call_finishes(tmp_path, monkeypatch, moment):
     monkeypatch.setenv("METARL_HOME", str(tmp_path / "home"))
     first, mine = busy_checkout(tmp_path / "0" / "checkout")
-    deaths, killed = 0, True
-    while killed:
-        made = another_checkout(tmp_path, first, f"killed {deaths}")
-        child = os.fork()
-        if child == 0:  # the program that is killed
-            kill_at_call(deaths, moment)
-            tool.sync(made.books, made.work)
-            os._exit(0)
-        killed = os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    deaths = 0
+    for made in killed_at_every_moment(tmp_path, first, moment):
         assert_nothing_lost(made, mine)
         made.sync()
         assert_done(made, mine)
-        deaths += killed
+        deaths += 1
     assert deaths > 30, "the program was hardly ever killed: the test no longer sees its system calls"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_starting_over_can_be_killed_at_any_moment(checkout, tmp_path, moment):
+    mine = change(checkout.work / MAML, edit_code)
+    (checkout.work / RL2).unlink()
+    (checkout.work / RL2).write_text("half a note")
+    new = checkout.publish("second")
+    deaths = 0
+    for made in killed_at_every_moment(tmp_path, checkout, moment, start_over=(MAML, RL2)):
+        assert {mine, b"half a note"} <= set(made.files().values())
+        made.fresh("05", "08")
+        assert {mine, b"half a note"} == {path.read_bytes() for path in made.earlier()} and len(made.earlier()) == 2
+        assert (made.work / MAML).read_bytes() == new
+        assert (made.work / RL2).read_bytes() == (made.books / RL2).read_bytes()
+        deaths += 1
+    assert deaths > 8
+
+
+def killed_at_every_moment(
+    folder: Path, first: Checkout, moment: str, start_over: tuple[str, ...] = ()
+) -> Iterator[Checkout]:
+    """Let the program be killed at its first system call, in another checkout at its second, and so on to its end."""
+    number, killed = 0, True
+    while killed:
+        made = another_checkout(folder, first, f"killed {number}")
+        child = os.fork()
+        if child == 0:  # the program that is killed
+            kill_at_call(number, moment)
+            tool.sync(made.books, made.work, start_over)
+            os._exit(0)
+        killed = os.WIFSIGNALED(os.waitpid(child, 0)[1])
+        yield made
+        number += 1
 
 
 def another_checkout(folder: Path, first: Checkout, name: str) -> Checkout:
@@ -797,7 +826,7 @@ def test_fresh_keeps_a_run(checkout):
 
 
 def test_fresh_of_an_unchanged_copy_says_so(checkout):
-    assert checkout.fresh("5") == f"{MAML} is the present edition already, unchanged"
+    assert checkout.fresh("5") == f"{MAML}: the present edition already, unchanged"
     assert checkout.earlier() == []
 
 

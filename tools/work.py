@@ -456,8 +456,7 @@ def sync(books: Path = BOOKS, work: Path = WORK, start_over: Sequence[str] = ())
                 report.lines.append(
                     f"work/{LEDGER} was damaged: a copy that differs from the present edition counts as yours"
                 )
-            for name in start_over:
-                put_away(name, editions[name], work, ledger, report)
+            begin_again({name: editions[name] for name in start_over}, work, ledger, report)
             plans = {name: plan_chapter(name, edition, work, ledger) for name, edition in editions.items()}
             follow(plans, work, ledger, report)
             write_index(books, work, editions, plans, ledger, report)
@@ -556,31 +555,40 @@ def write_index(
 # --- Starting over ----------------------------------------------------------------------------------------------------
 
 
-def put_away(name: str, edition: Notebook, work: Path, ledger: Ledger, report: Report) -> None:
-    """Move whatever lies in a chapter's place to earlier/ and place the present edition there. Raises OSError."""
-    path, found = work / name, look(work / name)
-    if found.is_missing:
-        return
+def begin_again(editions: Mapping[str, Notebook], work: Path, ledger: Ledger, report: Report) -> None:
+    """Start these chapters over, and tell where what was there is kept. Raises OSError."""
+    unchanged: list[str] = []
+    started: list[str] = []
+    for name, edition in editions.items():
+        found = look(work / name)
+        if found.is_missing:
+            continue  # as every missing copy, it is made next
+        if found.notebook is not None and is_as_made(found.notebook, edition.digest):
+            unchanged.append(name)
+            continue
+        kept = put_away(name, found, edition, work, ledger)
+        started.append(name)
+        report.lines.append(f"{name} starts over; yours is kept: work/{EARLIER}/{kept.name}")
+    if unchanged:
+        report.lines.append(f"{listed(unchanged)}: the present edition already, unchanged")
+    if started:
+        report.lines.append("what is open in JupyterLab: close its tab and open it again. Passed exercises stay passed")
+
+
+def put_away(name: str, found: Found, edition: Notebook, work: Path, ledger: Ledger) -> Path:
+    """Keep what lies in a chapter's place in earlier/, and place the edition there; return where it is kept."""
     if found.notebook is None:
-        # No bytes to copy (a folder, a link, a file of another kind): the thing itself moves.
-        kept = place_in_earlier(path, None)
-        os.rename(path, kept)
+        # No bytes to copy (a folder, a link, another kind of file): the thing itself moves, and the copy is made next.
+        kept = place_in_earlier(work / name, None)
+        os.rename(work / name, kept)
         ledger.forget(name)
-        report.lines.append(f"{name} starts over; what lay there is kept: work/{EARLIER}/{kept.name}")
-        return
-    same = found.notebook.digest.sources == edition.digest.sources
-    if same and found.notebook.digest.outputs == edition.digest.outputs:
-        report.lines.append(f"{name} is the present edition already, unchanged")
-        return
+        return kept
     ledger.expect(name, edition.digest)
     ledger.save()
     place = carry_out(Step(name, edition, found.notebook, keep=True), work, ledger)
     ledger.save()
-    assert place is not None
-    report.lines.append(
-        f"{name} starts over; yours is kept: work/{EARLIER}/{place.name}. If the chapter is open in JupyterLab,\n"
-        f"      close its tab and open it again. Exercises that you passed stay passed"
-    )
+    assert place is not None, "a step that keeps says where"
+    return place
 
 
 def chosen(words: Sequence[str], names: Sequence[str]) -> list[str]:
