@@ -37,5 +37,6 @@ class RecurrentActorCritic(nn.Module):
 
     def distribution(self, out: Tensor) -> Distribution:
         """The action distribution that an output of the core stands for."""
-        y = self.policy(out)
-        return Categorical(y) if self.discrete else DiagonalGaussian(y, self.log_std)
+        if self.discrete:
+            return Categorical(logits=self.policy(out))
+        return DiagonalGaussian(mean=self.policy(out), log_std=self.log_std)

@@ -61,7 +61,8 @@ def hyper_spec(spec: Spec, latent: int) -> Spec:
 
 def clock(batch: Sequences, horizon: int) -> Tensor:
     """How far each step is into its trial and into its episode, 0 to 1, (L, B, 2)."""
-    at = torch.arange(len(batch.x), device=batch.x.device).unsqueeze(1).expand_as(batch.reward)
-    start = batch.x[..., -1] > 0
-    since = at - torch.where(start, at, 0).cummax(0).values
-    return torch.stack((at / len(at), since / horizon), -1)
+    steps = len(batch.x)
+    step = torch.arange(steps, device=batch.x.device).unsqueeze(1).expand_as(batch.reward)  # (L, B), in its trial
+    starts = batch.x[..., -1] > 0  # as ``encode_seen`` has it: the last feature says that an episode starts
+    began = torch.where(starts, step, 0).cummax(0).values  # the step at which the present episode started
+    return torch.stack((step / steps, (step - began) / horizon), -1)
