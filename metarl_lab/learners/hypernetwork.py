@@ -119,7 +119,7 @@ class Hypernetwork(PerTaskPolicy):
         if self.spec.discrete:
             action = nn.functional.one_hot(action, self.spec.action_size).to(observation.dtype)
         else:
-            action = (action - self.network.centre) / self.network.half_width
+            action = self.network.box.to_unit(action)
         final = episodes.final_observation.unsqueeze(-2)  # (T, E, K, 1, O)
         following = torch.cat((observation[..., 1:, :], final), -2)
         # the step that terminated led to the final observation, however much of the horizon was left

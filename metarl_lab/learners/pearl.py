@@ -182,7 +182,7 @@ class PEARL(MetaLearner):
             began=torch.ones_like(memory.began),
             greedy=memory.greedy,
         )
-        return self.net.from_unit(action), after
+        return self.net.box.from_unit(action), after
 
     def absorb(self, memory: Memory, episodes: Episodes) -> Memory:
         return memory  # every transition was taken in when the next action was chosen
@@ -300,7 +300,7 @@ class PEARL(MetaLearner):
             reward = self.config.reward_scale * batch["training_reward"]
             target = soft_target(reward, next_value, batch["terminated"], self.config.discount)  # (T, B)
         state = torch.cat((batch["observation"], z), -1)
-        q = self.net.q_of(state, self.net.to_unit(batch["action"]))  # (2, T, B)
+        q = self.net.q_of(state, self.net.box.to_unit(batch["action"]))  # (2, T, B)
         return (q - target).square().mean((1, 2)).sum()
 
     def _actor_loss(self, batch: Rows, z: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -331,7 +331,7 @@ class PEARL(MetaLearner):
 
     def _context(self, observation: Tensor, action: Tensor, reward: Tensor, after: Tensor, followed: Tensor) -> Tensor:
         """Transitions as the encoder reads them, (..., F)."""
-        return encode_transition(self.spec, observation, self.net.to_unit(action), reward, after, followed)
+        return encode_transition(self.spec, observation, self.net.box.to_unit(action), reward, after, followed)
 
 
 def _kl_to_prior(posterior: DiagonalGaussian) -> Tensor:

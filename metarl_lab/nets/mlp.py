@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable
 
-import gymnasium as gym
 import torch
 from torch import Tensor, nn
 
+from metarl_lab.nets.unit_box import UnitBox
 from metarl_lab.ops.distributions import Categorical, DiagonalGaussian, Distribution
 from metarl_lab.types import Spec
 
@@ -39,8 +38,6 @@ class MLPPolicy(nn.Module):
     """
 
     log_std: Tensor
-    centre: Tensor
-    half_width: Tensor
 
     def __init__(
         self,
@@ -57,6 +54,7 @@ class MLPPolicy(nn.Module):
             raise ValueError(f"hidden={hidden!r} is not allowed; give layer widths of 1 or more")
         self.activation = _ACTIVATIONS[activation]
         self.discrete = spec.discrete
+        self.box = UnitBox(spec)
         sizes = (spec.observation_size, *hidden, spec.action_size)
         self.layers = len(sizes) - 1
         for i, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
@@ -66,9 +64,6 @@ class MLPPolicy(nn.Module):
             self.register_parameter(f"bias{i}", nn.Parameter(torch.zeros(outputs)))
         if not self.discrete:
             self.register_parameter("log_std", nn.Parameter(torch.full((spec.action_size,), float(log_std))))
-            centre, half = _box(spec)
-            self.register_buffer("centre", centre, persistent=False)
-            self.register_buffer("half_width", half, persistent=False)
 
     def parameters_by_name(self) -> Parameters:
         """The shared parameters, name -> tensor."""
@@ -122,12 +117,4 @@ class MLPPolicy(nn.Module):
     def _distribution(self, output: Tensor, log_std: Tensor | None) -> Distribution:
         if log_std is None:
             return Categorical(output)
-        return DiagonalGaussian(self.centre + self.half_width * output, log_std + self.half_width.log())
-
-
-def _box(spec: Spec) -> tuple[Tensor, Tensor]:
-    """(centre, half width) of each action dimension; (0, 1) where a bound is infinite."""
-    assert isinstance(spec.action_space, gym.spaces.Box)
-    pairs = zip(spec.action_space.low.tolist(), spec.action_space.high.tolist(), strict=True)
-    both = [((a + b) / 2, (b - a) / 2) if math.isfinite(a) and math.isfinite(b) else (0.0, 1.0) for a, b in pairs]
-    return torch.tensor([c for c, _ in both]), torch.tensor([w for _, w in both])
+        return DiagonalGaussian(self.box.from_unit(output), log_std + self.box.half_width.log())

@@ -7,8 +7,9 @@ import math
 import torch
 from torch import Tensor, nn
 
+from metarl_lab.nets.unit_box import UnitBox
 from metarl_lab.ops.distributions import Categorical
-from metarl_lab.ops.soft import SquashedGaussian, action_box, expected_soft_value, polyak, soft_value
+from metarl_lab.ops.soft import SquashedGaussian, expected_soft_value, polyak, soft_value
 from metarl_lab.types import Spec
 
 _LOG_STD = (-5.0, 1.0)  # of a box action before it is squashed, in units of half the box
@@ -21,16 +22,11 @@ class SoftActorCritic(nn.Module):
     Q-functions are one batched product a layer; the target networks are buffers, not parameters.
     """
 
-    centre: Tensor
-    half_width: Tensor
-
     def __init__(self, spec: Spec, inputs: int, hidden: tuple[int, ...]) -> None:
         super().__init__()
         self.discrete = spec.discrete
         actions = spec.action_size
-        centre, half_width = (torch.zeros(()), torch.ones(())) if spec.discrete else action_box(spec)
-        self.register_buffer("centre", centre, persistent=False)
-        self.register_buffer("half_width", half_width, persistent=False)
+        self.box = UnitBox(spec)
 
         if spec.discrete:
             actor_outputs = actions  # a logit for each
@@ -95,14 +91,6 @@ class SoftActorCritic(nn.Module):
         action, log_prob = policy.sample_with_log_prob(noise)
         smaller_q = self.q(x, action, weights).amin(0)  # (...)
         return soft_value(smaller_q, log_prob, temperature), -log_prob
-
-    def to_unit(self, action: Tensor) -> Tensor:
-        """Box actions in units of half the box, u; indices as they are."""
-        return action if self.discrete else (action - self.centre) / self.half_width
-
-    def from_unit(self, action: Tensor) -> Tensor:
-        """Inverse of ``to_unit``."""
-        return action if self.discrete else self.centre + self.half_width * action
 
     def follow(self, rate: float) -> None:
         """The targets move a share ``rate`` of the way to the trained weights."""

@@ -76,6 +76,6 @@ def test_the_value_takes_the_smaller_q_and_the_exact_expectation() -> None:
 def test_actions_span_the_box() -> None:
     made = net(False)
     ends = torch.tensor([[-1.0, -1.0], [1.0, 1.0]])
-    torch.testing.assert_close(made.from_unit(ends), torch.tensor([[-0.1, 0.0], [0.1, 4.0]]))
-    torch.testing.assert_close(made.to_unit(made.from_unit(ends)), ends)
+    torch.testing.assert_close(made.box.from_unit(ends), torch.tensor([[-0.1, 0.0], [0.1, 4.0]]))
+    torch.testing.assert_close(made.box.to_unit(made.box.from_unit(ends)), ends)
     assert isinstance(made.policy(torch.randn(5, 4)), SquashedGaussian)
