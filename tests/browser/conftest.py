@@ -1,4 +1,4 @@
-"""A real JupyterLab on a copy of the notebooks, and a headless chromium to read it with."""
+"""A real JupyterLab on a copy of the notebooks, the built site, and a headless chromium to read them with."""
 
 import os
 import shutil
@@ -6,8 +6,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -104,3 +107,35 @@ def wait_for(url: str, server: subprocess.Popen, log: Path, seconds: float = 90)
         except OSError:
             time.sleep(0.3)
     raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()[-3000:]}")
+
+
+@pytest.fixture(scope="session")
+def site_folder(tmp_path_factory) -> Path:
+    """The site's pages: those that METARL_SITE names, or built here; skips with the reason where neither can be."""
+    if os.environ.get("METARL_SITE"):
+        return Path(os.environ["METARL_SITE"])
+    scripts = Path(os.environ.get("METARL_SITE_VENV", ROOT / ".venv-site")) / ("Scripts" if os.name == "nt" else "bin")
+    if not (scripts / "jupyter-book").exists():
+        pytest.skip(f"no jupyter-book in {scripts}: run `make site` once, with a network")
+    out = tmp_path_factory.mktemp("site")
+    command = [str(scripts / "python"), str(ROOT / "tools" / "book.py"), "--out", str(out)]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert built.returncode == 0, (built.stdout + built.stderr)[-3000:]
+    return out / "_build" / "html"
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves a folder and writes no line for each request."""
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="session")
+def site(site_folder):
+    """The URL of a server of the site's pages on this machine."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site_folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
