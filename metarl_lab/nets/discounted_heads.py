@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import one_hot
 
+from metarl_lab.nets.unit_box import UnitBox
 from metarl_lab.ops.distributions import Categorical
-from metarl_lab.ops.soft import SquashedGaussian, action_box, polyak
+from metarl_lab.ops.soft import SquashedGaussian, polyak
 from metarl_lab.types import Spec
 
 Policy = Categorical | SquashedGaussian
@@ -29,9 +30,6 @@ _FIRST_LOG_STD = 1.4  # before the sigmoid: at first a log deviation of -0.2, so
 class ActorHeads(nn.Module):
     """One hidden layer, then a policy for each discount: out (..., inputs) -> distribution over (..., G[, A])."""
 
-    centre: Tensor
-    half_width: Tensor
-
     def __init__(self, spec: Spec, inputs: int, units: int, discounts: int) -> None:
         super().__init__()
         self.discrete = spec.discrete
@@ -39,17 +37,14 @@ class ActorHeads(nn.Module):
         self.choices = (discounts, self.actions)  # what a choice for every discount adds to the shape of ``out``
         if spec.discrete:
             self.shape = (discounts, self.actions)  # a logit for each
-            centre, half_width = torch.zeros(0), torch.ones(0)  # never read
         else:
             self.shape = (discounts, 2 * self.actions)  # mean and spread of each dimension
-            centre, half_width = action_box(spec)
 
         last = nn.Linear(units, math.prod(self.shape))
         nn.init.orthogonal_(last.weight, 0.01)  # small: the first policies are close to uniform
         nn.init.zeros_(last.bias)
         self.net = nn.Sequential(nn.Linear(inputs, units), nn.ReLU(), last)
-        self.register_buffer("centre", centre, persistent=False)
-        self.register_buffer("half_width", half_width, persistent=False)
+        self.box = UnitBox(spec)
 
     def forward(self, out: Tensor) -> Policy:
         """The policy of every discount."""
@@ -74,13 +69,13 @@ class ActorHeads(nn.Module):
         of_last_box = SquashedGaussian(policy.mean[..., -1, :], policy.log_std[..., -1, :])
         uniform = 2 * noise - 1  # on the whole box
         chosen = torch.where(at_random.unsqueeze(-1), uniform, of_last_box.sample(noise))
-        return self.centre + self.half_width * chosen
+        return self.box.from_unit(chosen)
 
     def choice(self, action: Tensor) -> Tensor:
         """The choice (..., A) that an action of the family is."""
         if self.discrete:
             return one_hot(action, self.actions).float()
-        return (action - self.centre) / self.half_width
+        return self.box.to_unit(action)
 
 
 def draw(policy: Policy, noise: Tensor) -> tuple[Tensor, Tensor]:
