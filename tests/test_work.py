@@ -335,6 +335,23 @@ def test_a_file_of_the_readers_that_has_the_next_number_is_left_alone(checkout):
     assert (checkout.work / "05_maml.edition-3.ipynb").read_text() == "notes"
 
 
+def test_the_tenth_edition_comes_after_the_second(checkout):
+    """By number, not by letter: the newest untouched one gives way."""
+    change(checkout.work / MAML, edit_code)
+    checkout.publish("second")
+    checkout.sync()
+    second = checkout.work / "05_maml.edition-2.ipynb"
+    as_made = second.read_bytes()
+    change(second, edit_text)
+    write(checkout.work / "05_maml.edition-9.ipynb", chapter("the reader's own"))
+    checkout.publish("third")
+    assert "edition-10" in checkout.sync()
+    second.write_bytes(as_made)  # the reader takes the edit back: now two could give way
+    new = checkout.publish("fourth")
+    assert "edition-10" in checkout.sync() and second.read_bytes() == as_made
+    assert (checkout.work / "05_maml.edition-10.ipynb").read_bytes() == new
+
+
 def test_an_edition_that_the_reader_deleted_stays_away_until_the_next_one(checkout):
     change(checkout.work / MAML, edit_code)
     checkout.publish("second")

@@ -304,10 +304,10 @@ def plan_chapter(name: str, edition: Notebook, folder: Path, ledger: Ledger) -> 
 
 
 def beside_files(name: str, folder: Path, ledger: Ledger) -> dict[int, str]:
-    """Return number -> file name of each edition placed beside a chapter's copy, those since deleted among them."""
+    """Return number -> file name of each edition placed beside a copy, in order, those since deleted among them."""
     pattern = re.compile(re.escape(name.removesuffix(".ipynb")) + r"\.edition-(\d+)\.ipynb")
     names = {path.name for path in folder.iterdir()} | set(ledger.entries)
-    return {int(match[1]): match[0] for match in map(pattern.fullmatch, sorted(names)) if match}
+    return dict(sorted((int(match[1]), match[0]) for match in map(pattern.fullmatch, names) if match))
 
 
 def plan_beside(name: str, edition: Notebook, folder: Path, ledger: Ledger) -> Plan:
