@@ -41,8 +41,8 @@ lab: setup  ## open your copies of the chapters (ARGS=--no-browser, --port=9000,
 fresh: setup  ## start a chapter over (ARGS=05); your copy of it is kept in work/earlier/
 	@"$(PY)" tools/work.py fresh $(ARGS)
 
-test: setup  ## everything CI runs: format, lint, types, tests, every chapter, the browser
-	@"$(PY)" tools/ci.py $(ARGS)
+test: setup  ## everything CI runs: format, lint, types, tests, every chapter, the site, the browser
+	@METARL_SITE_VENV="$(VENV)-site" "$(PY)" tools/ci.py $(ARGS)
 
 check: setup  ## format, lint, types, layers: under a minute
 	@"$(PY)" tools/ci.py check
@@ -78,8 +78,8 @@ scale: have-python  ## add Ray
 
 clean:  ## remove caches and build leftovers (keeps .venv, work/, runs/ and data/)
 	@rm -rf .mypy_cache .pytest_cache .ruff_cache build dist site docs/_build .jupyter
-	@find . -name .venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
-	@find . -name .venv -prune -o -path ./work -prune -o -name .ipynb_checkpoints -type d -prune -exec rm -rf {} +
+	@find . -name '.venv*' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find . -name '.venv*' -prune -o -path ./work -prune -o -name .ipynb_checkpoints -type d -prune -exec rm -rf {} +
 
 distclean: clean  ## clean, and remove the environments too
 	@rm -rf "$(VENV)" "$(VENV)-site" "$(VENV).lock" "$(VENV)-site.lock"

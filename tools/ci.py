@@ -16,8 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import setup_env
+
 ROOT = Path(__file__).resolve().parent.parent
-FULL = ["format", "lint", "types", "tests", "notebooks", "speeds", "browser"]
+FULL = ["format", "lint", "types", "tests", "notebooks", "speeds", "site", "browser"]
 CHECK = ["format", "lint", "types", "layers"]
 
 
@@ -117,6 +119,26 @@ def speeds_step() -> bool:
     return peek and full
 
 
+def site_step() -> bool:
+    """Build the site in build/site with an environment of its own; the browser step then reads its pages."""
+    venv = Path(os.environ.get("METARL_SITE_VENV", ROOT / ".venv-site"))
+    command = [sys.executable, "tools/setup_env.py", "--venv", str(venv), "--extras", "site"]
+    made = subprocess.run(command, cwd=ROOT).returncode
+    if made == setup_env.UNREACHABLE:
+        raise Skipped("the package index cannot be reached, and the site's environment is not there yet: `make site`")
+    if made != 0:
+        raise Failed("the site's environment could not be made")
+    out = ROOT / "build" / "site"
+    command = [setup_env.venv_python(str(venv)), "tools/book.py", "--out", str(out)]
+    print("$", *command, flush=True)
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if built.returncode != 0:
+        print((built.stdout + built.stderr)[-5000:])
+        return False
+    os.environ["METARL_SITE"] = str(out / "_build" / "html")  # for tests/browser, when they run after this
+    return True
+
+
 def find_chromium() -> str | None:
     """A browser for the browser tests: the system's, or the one that playwright installed."""
     if os.environ.get("METARL_CHROMIUM"):
@@ -150,6 +172,7 @@ STEPS: dict[str, Callable[[], bool]] = {
     "tests": tests_step,
     "notebooks": notebooks_step,
     "speeds": speeds_step,
+    "site": site_step,
     "browser": browser_step,
 }
 

@@ -30,6 +30,10 @@ STAMP = ".metarl-ready"
 # Free space asked for, in GB. 3: measured, the environment with the CPU build of torch is 1.9 GB on Linux, and pip
 # unpacks beside it. 10: an estimate for the CUDA build that PyPI serves on Linux (about 7 GB, and its downloads).
 GB_CPU, GB_CUDA = 3.0, 10.0
+# The site's environment holds no torch: measured 0.3 GB.
+GB_SITE = 0.6
+# Exit status when the package index cannot be reached: no mistake of the checkout's (sysexits' EX_UNAVAILABLE).
+UNREACHABLE = 69
 
 NETWORK_SIGNS = [
     "NewConnectionError", "NameResolutionError", "ConnectTimeoutError", "ReadTimeoutError", "ProxyError",
@@ -46,12 +50,12 @@ def say(text):
     sys.stdout.flush()
 
 
-def fail(title, lines):
+def fail(title, lines, status=1):
     """Stop with what is wrong and what to do about it; no traceback."""
     bar = "-" * 78
     sys.stdout.flush()
     sys.stderr.write("\n".join(["", bar, "Set-up stopped: " + title] + ["  " + line for line in lines] + [bar, ""]))
-    sys.exit(1)
+    sys.exit(status)
 
 
 def version_of(python):
@@ -102,13 +106,18 @@ def read_pyproject():
         return tomllib.load(handle)
 
 
+def pins(extras):
+    """The file of exact versions: the site has one of its own, since Jupyter Book wants older ones of some."""
+    return "constraints-site.txt" if extras == ["site"] else "constraints.txt"
+
+
 def fingerprint(extras, python_version):
     """What the stamp must say: the inputs of the set-up by content, not by file times, which git does not keep."""
     declared = read_pyproject()
     # Only what decides the installation: a change of ruff's or pytest's settings must not cost a set-up.
     deciding = [declared["build-system"], declared["project"], declared.get("tool", {}).get("setuptools")]
     digest = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode("utf-8"))
-    with open(os.path.join(ROOT, "constraints.txt"), "rb") as handle:
+    with open(os.path.join(ROOT, pins(extras)), "rb") as handle:
         digest.update(handle.read())
     digest.update((",".join(sorted(extras)) + "|%d.%d|" % python_version + ROOT).encode("utf-8"))
     return digest.hexdigest()
@@ -252,7 +261,8 @@ def explain(venv, lines, log_path, torch):
             "  4. With no network:  on a connected machine of the same kind run",
             "       pip download -c constraints.txt -d wheels torch '.[dev]'",
             "     bring the folder here, then  export PIP_NO_INDEX=1 PIP_FIND_LINKS=$PWD/wheels",
-            "Then run the same command again: it goes on from where it stopped. All of pip's output: " + log_path])
+            "Then run the same command again: it goes on from where it stopped. All of pip's output: " + log_path],
+             UNREACHABLE)
     fail("pip failed.", [line for line in lines if line.strip()][-12:] + [
         "", "All of pip's output: " + log_path, "Running the same command again repairs a half-made environment."])
 
@@ -284,8 +294,8 @@ def install(venv, extras, torch):
     """Everything between an empty environment and a ready one."""
     if extras == ["site"]:
         # An environment of its own: the book is built from stored outputs and needs no torch.
-        return pip(venv, read_pyproject()["project"]["optional-dependencies"]["site"], torch)
-    pip(venv, ["-c", "constraints.txt", "-e", ".[%s]" % ",".join(sorted(extras))], torch)
+        return pip(venv, ["-c", pins(extras)] + read_pyproject()["project"]["optional-dependencies"]["site"], torch)
+    pip(venv, ["-c", pins(extras), "-e", ".[%s]" % ",".join(sorted(extras))], torch)
     if "sim" in extras:
         # Its metadata asks for gymnasium 0.29 and gym 0.9.4; the parts used here import neither.
         pip(venv, ["--no-deps", "simglucose==0.2.11"], torch)
@@ -313,8 +323,14 @@ def ensure(venv, python, extras, torch):
         started = time.time()
         if inside is None or inside < OLDEST:
             python = find_python(python)
-            check_disk(venv, torch)
-            say("first set-up: about 2 GB to download and 5 to 15 minutes; later starts take a second")
+            if extras == ["site"]:
+                if free_gb(venv) < GB_SITE:
+                    fail("the disk is too full.", ["%.1f GB are free; the site's environment needs %.1f GB."
+                                                   % (free_gb(venv), GB_SITE)])
+                say("first set-up of the site's environment: about 60 MB to download, a minute or less")
+            else:
+                check_disk(venv, torch)
+                say("first set-up: about 2 GB to download and 5 to 15 minutes; later starts take a second")
             create(venv, python)
             inside = version_of(venv_python(venv))
         else:
