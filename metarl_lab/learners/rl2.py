@@ -172,11 +172,12 @@ class RL2(MetaLearner):
 
         # "Optimize surrogate L", in some epochs of minibatches: each of whole rows, because a step cannot be trained
         # without the steps that led to its state.
+        entropy_weight = self._schedule().entropy
         steps: list[Tensor] = []
         for _ in range(self.config.epochs):
             order = torch.randperm(rows.target.shape[1], generator=generator, device=generator.device)
             for chosen in order.chunk(self.config.minibatches):
-                loss, terms = self._loss(chosen_rows(rows, chosen))
+                loss, terms = self._loss(chosen_rows(rows, chosen), entropy_weight)
                 descend(self.optimizer, loss, self.config.max_grad_norm)
                 steps.append(torch.stack((loss, *terms)).detach())
         self._decay()
@@ -222,7 +223,7 @@ class RL2(MetaLearner):
         some_live: Rows = chosen_rows(rows, rows.batch.live.any(0))
         return some_live
 
-    def _loss(self, rows: Rows) -> tuple[Tensor, PPOTerms]:
+    def _loss(self, rows: Rows, entropy_weight: float) -> tuple[Tensor, PPOTerms]:
         """PPO's loss (its eq. 9 with the sign turned), means over live steps, and its terms."""
         first_states = tuple(part[0] for part in rows.state)
         out, _ = self.net.core.unroll(rows.batch.x, first_states)
@@ -236,7 +237,6 @@ class RL2(MetaLearner):
             live=rows.batch.live,
             clip=self.config.clip,
         )
-        entropy_weight = self._schedule().entropy
         loss = terms.policy_loss + self.config.value_weight * terms.value_loss - entropy_weight * terms.entropy
         return loss, terms
 

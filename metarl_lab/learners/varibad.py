@@ -192,11 +192,12 @@ class VariBAD(MetaLearner):
         """PPO's algorithm 1 in the Bayes-adaptive MDP; the mean of each term over its gradient steps."""
         steps = self._steps(batch)
         follow_spread(self.value_scale, steps.target, first=int(self.updates) == 0)
+        entropy_weight = self.config.entropy * self._left()
         reported: list[Tensor] = []
         for _ in range(self.config.epochs):
             order = torch.randperm(len(steps.live), generator=generator, device=generator.device)
             for chosen in order.chunk(self.config.minibatches):
-                loss, terms = self._policy_loss(_some_of(steps, chosen))
+                loss, terms = self._policy_loss(_some_of(steps, chosen), entropy_weight)
                 descend(self.optimizer, loss, self.config.max_grad_norm)
                 reported.append(torch.stack((loss, *terms)).detach())
         means = torch.stack(reported).mean(0).tolist()  # in one read from the device
@@ -223,7 +224,7 @@ class VariBAD(MetaLearner):
         )  # (L, B, ...)
         return _some_of(of_all, batch.live)
 
-    def _policy_loss(self, steps: Steps) -> tuple[Tensor, PPOTerms]:
+    def _policy_loss(self, steps: Steps, entropy_weight: float) -> tuple[Tensor, PPOTerms]:
         """PPO's loss (its eq. 9 with the sign turned), and its terms. The hyper-states are constants."""
         terms = ppo_terms(
             policy=self.net.distribution(steps.hyper),
@@ -235,7 +236,6 @@ class VariBAD(MetaLearner):
             live=steps.live,
             clip=self.config.clip,
         )
-        entropy_weight = self.config.entropy * self._left()
         # policy and critic are two networks: the value error needs no weight of its own
         loss = terms.policy_loss + terms.value_loss - entropy_weight * terms.entropy
         return loss, terms

@@ -209,11 +209,12 @@ def test_masked_steps_do_not_touch_the_loss(config: dict[str, Any]) -> None:
     batch = sequences(learner.spec, acted)
     log_prob, value, state = learner._score(batch)
     advantage, target = learner._advantages(batch, value)
-    loss, _ = learner._loss(Rows(batch, log_prob, advantage, target, state))
+    loss, _ = learner._loss(Rows(batch, log_prob, advantage, target, state), entropy_weight=0.1)
     dead = ~batch.live
     x = torch.where(dead[..., None], 1e3, batch.x)
     moved = Sequences(x, torch.where(dead, 1, batch.action), torch.where(dead, 1e3, batch.reward), batch.live)
-    again, _ = learner._loss(Rows(moved, torch.where(dead, 5.0, log_prob), advantage, target, state))
+    rows = Rows(moved, torch.where(dead, 5.0, log_prob), advantage, target, state)
+    again, _ = learner._loss(rows, entropy_weight=0.1)
     assert loss.item() == again.item()
 
 
