@@ -13,14 +13,14 @@ from .progress import record, table
 from .quizzes import display_quiz
 from .results import claim, result, show_table
 from .source import show_source
-from .speed import announce, at_speed, iterations, speed
+from .speed import announce, at_speed, iterations, most_iterations, speed
 from .stored import stored_or_run
 from .verdict import verdict
 
 __all__ = [
     "Exercise", "Feedback", "Option", "Quiz", "Rejected", "Wrong",
-    "announce", "at_speed", "check", "claim", "hint", "iterations", "progress", "quiz", "result", "show_source",
-    "show_table", "solution", "speed", "stored_or_run", "verdict",
+    "announce", "at_speed", "check", "claim", "hint", "iterations", "most_iterations", "progress", "quiz", "result",
+    "show_source", "show_table", "solution", "speed", "stored_or_run", "verdict", "yours_or_ours",
 ]  # fmt: skip
 
 
@@ -40,6 +40,17 @@ def check(exercise_id: str, answer: Any) -> None:
     print(f"{exercise_id} {mark}: {feedback.message}")
     if feedback.passed and (trouble := record(exercise_id)):
         print(trouble)
+
+
+def yours_or_ours(exercise_id: str, answer: Any, ours: Any) -> Any:
+    """Return the reader's answer where it passes its check, else ours: the page goes on with what it gets.
+
+    A chapter that is built part by part calls it after `check`, so that what follows runs with the reader's own parts,
+    and runs for a reader who has not written them yet.
+    """
+    passed = grade(find(exercise_id), answer).passed
+    print(f"From here on the page uses {'your' if passed else 'our'} {find(exercise_id).name}.")
+    return answer if passed else ours
 
 
 def progress() -> None:

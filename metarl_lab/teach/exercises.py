@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import importlib
 import importlib.util
 import inspect
@@ -203,10 +202,17 @@ EMPTY = _empty.__code__.co_code
 
 
 def duplicate(value: Any) -> Any:
-    """Return a copy of an array, tensor, list or dict; anything else as it is (generators, families, models)."""
-    if isinstance(value, np.ndarray | list | dict):
-        return copy.deepcopy(value)
-    return value.clone() if hasattr(value, "clone") and hasattr(value, "dtype") else value
+    """Return a copy of an array or tensor, and of lists and dicts of them; anything else as it is (models, families).
+
+    A tensor's copy stays in the graph that it came from.
+    """
+    if isinstance(value, dict):
+        return {key: duplicate(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [duplicate(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    return value.clone() if is_tensor(value) else value
 
 
 def describe(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:

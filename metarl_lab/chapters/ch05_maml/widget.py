@@ -1,4 +1,4 @@
-"""Widget of chapter 05: one inner step, seen as a walk and as a move in parameter space."""
+"""Widgets of chapter 05: two tasks of one number; one inner step, seen as a walk and as a move in parameter space."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from metarl_lab.chapters.ch05_maml.figures import step_and_landscape
+from metarl_lab.chapters.ch05_maml.figures import start_and_after, step_and_landscape
 from metarl_lab.teach.widgets import Explorer, choice, slider
 
 STEPS = 3  # N, the most inner steps shown
@@ -25,6 +25,23 @@ class Start(NamedTuple):
     """(R, G, N + 1, 2), the parameters projected on the plane, in units of the inner rate."""
     landscape: np.ndarray
     """(G, n, n), return of each goal on the plane."""
+
+
+def two_task_explorer() -> Explorer:
+    """Choose a start and an inner rate: what one step makes of it in both tasks, and where three methods rest."""
+    return Explorer(
+        "05 two tasks",
+        lambda start, alpha: start_and_after(start, alpha),
+        {
+            "start": slider("start (the dial)", -0.25, 1.25, 0.05, 0.5),
+            "alpha": slider("inner rate", 0.0, 0.6, 0.01, 0.25),
+        },
+        alt=lambda start, alpha: (
+            f"Left, the returns of tasks A and B against the dial, with one inner step of rate {alpha:.2f} from "
+            f"{start:.2f} in each; right, the mean return after the step for every start, and where three methods rest"
+        ),
+        end={"start": 0.25},
+    )
 
 
 def step_explorer(
@@ -63,7 +80,7 @@ def step_explorer(
         "rate": slider("inner rate", float(rates[0]), float(rates[-1]), float(rates[1] - rates[0]), middle),
         "steps": slider("inner steps", 0, STEPS, 1, 1),
     }
-    return Explorer(name, draw, controls, alt=_alt)
+    return Explorer(name, draw, controls, alt=_alt, end={"steps": STEPS})
 
 
 def _alt(start: str, angle: int, rate: float, steps: int) -> str:
