@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from metarl_lab.teach.figures import ANCHOR_GREY, COLOURS, draw_anchors, look, new_figure
+from metarl_lab.teach.figures import SKY, VERMILLION, draw_anchors, looks, new_figure
+
+
+class Curve(NamedTuple):
+    """A mean with its interval, each (n,)."""
+
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
 
 
 def gradient_cloud(
@@ -32,11 +41,11 @@ def gradient_cloud(
     low, high = reach
     inside = ((estimates > low) & (estimates < high)).all(axis=1)
     name = f"one batch ({len(estimates) - int(inside.sum())} of {len(estimates)} outside)"
-    ax.plot(*estimates[inside].T, "o", ms=4, color=COLOURS[4], alpha=0.45, mew=0, label=name)
+    ax.plot(*estimates[inside].T, "o", ms=4, color=SKY, alpha=0.45, mew=0, label=name)
     ax.plot([0, exact[0]], [0, exact[1]], "-", color="black", linewidth=1.6)
     ax.plot(0, 0, "+", color="black", ms=10, label="no step")
     ax.plot(*exact, "*", ms=17, mfc="white", mec="black", mew=1.6, zorder=6, label="exact gradient")
-    ax.plot(*mean, "s", ms=9, mfc="none", mec=COLOURS[1], mew=2.2, zorder=7, label="mean of the batches")
+    ax.plot(*mean, "s", ms=9, mfc="none", mec=VERMILLION, mew=2.2, zorder=7, label="mean of the batches")
     ax.set(xlim=reach, ylim=reach, box_aspect=1)
     ax.set_xlabel(labels[0])
     ax.set_ylabel(labels[1])
@@ -54,13 +63,13 @@ def error_by_lambda(lams: Sequence[float], parts: Mapping[str, np.ndarray], best
     best : (lambda, error) of the point to mark.
     """
     _, ax = new_figure(width=6.4, height=3.6)
-    for index, (name, values) in enumerate(parts.items()):
-        ax.plot(lams, values, label=name, **look(index))
+    for name, style in looks(parts).items():
+        ax.plot(lams, parts[name], label=name, **style)
     ax.plot(*best, "*", ms=16, mfc="white", mec="black", mew=1.5, zorder=6, label="smallest error")
     draw_anchors(ax, {"a zero gradient": 100.0})
     ax.set_ylim(0, 160)
     ax.set_xlim(-0.02, 1.02)
     ax.set_xlabel("lambda (0: one-step errors, 1: whole return to go)")
     ax.set_ylabel("% of the gradient's length")
-    ax.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5), labelcolor=ANCHOR_GREY)
+    ax.legend(frameon=False, fontsize=9, loc="upper center", ncols=4)  # above 120, where no curve runs
     return ax

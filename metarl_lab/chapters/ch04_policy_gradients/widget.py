@@ -29,24 +29,32 @@ def noise_explorer(table: Mapping[tuple[int, str, float], np.ndarray], exact: np
     def found(discount: float, baseline: str, batch: int) -> np.ndarray:
         return table[batch, baseline, min(discounts, key=lambda known: abs(known - discount))]
 
-    def scores(estimates: np.ndarray) -> tuple[float, float, float]:
-        """Bias and noise in percent of the gradient's length; percent of the batches that point uphill."""
-        bias = float(np.linalg.norm(estimates.mean(0) - exact)) / length
+    def scores(estimates: np.ndarray) -> tuple[float, float, float, float]:
+        """Error of the mean, the error that chance alone would give it, noise of a batch; percent of batches uphill.
+
+        The first three in percent of the gradient's length. So many batches have a mean that is off even where the
+        estimator is unbiased: only an error well above that of chance is a bias.
+        """
+        error = float(np.linalg.norm(estimates.mean(0) - exact)) / length
         noise = float(np.sqrt(estimates.var(0, ddof=1).sum())) / length
-        return 100 * bias, 100 * noise, 100 * float((estimates @ exact > 0).mean())
+        chance = noise / len(estimates) ** 0.5
+        return 100 * error, 100 * chance, 100 * noise, 100 * float((estimates @ exact > 0).mean())
 
     def render(discount: float, baseline: str, batch: int) -> Axes:
         estimates, pair = found(discount, baseline, batch), list(SHOWN)
-        bias, noise, uphill = scores(estimates)
-        title = f"bias {bias:.0f}%, noise {noise:.0f}% of the gradient's length\nuphill: {uphill:.0f}% of batches"
+        error, chance, noise, uphill = scores(estimates)
+        title = (
+            f"mean of the batches: off by {error:.0f}% of the gradient's length (chance alone: {chance:.0f}%)\n"
+            f"noise of one batch: {noise:.0f}%; uphill: {uphill:.0f}% of batches"
+        )
         labels = ("dJ/d theta(tilt 0), points", "dJ/d theta(tilt +1), points")
         return gradient_cloud(estimates[:, pair], estimates.mean(0)[pair], exact[pair], title=title, labels=labels)
 
     def alt(discount: float, baseline: str, batch: int) -> str:
-        bias, noise, uphill = scores(found(discount, baseline, batch))
+        error, chance, noise, uphill = scores(found(discount, baseline, batch))
         return (
-            f"Cloud of gradient estimates around the exact gradient: bias {bias:.0f}%, noise {noise:.0f}% of its "
-            f"length, {uphill:.0f}% of batches point uphill"
+            f"Cloud of gradient estimates around the exact gradient: their mean is off by {error:.0f}% of its length "
+            f"(chance alone: {chance:.0f}%), noise {noise:.0f}%, {uphill:.0f}% of batches point uphill"
         )
 
     gap = round(discounts[1] - discounts[0], 6)
