@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from metarl_lab.teach.figures import ANCHOR_GREY, draw_anchors, look, new_figure
+from metarl_lab.teach.figures import ANCHOR_GREY, display_name, draw_anchors, looks, new_figure
 
 Band = tuple[np.ndarray, np.ndarray, np.ndarray]  # mean, low, high
 
 
 def bands(ax: Axes, x: np.ndarray, curves: Mapping[str, Band], marker: bool = True) -> Axes:
     """Draw each (mean, low, high) against x, or its first part; told apart by colour and line style."""
-    for index, (name, (mean, low, high)) in enumerate(curves.items()):
-        style = look(index) | ({} if marker else {"marker": ""})
+    for name, style in looks(curves).items():
+        mean, low, high = curves[name]
         ax.fill_between(x[: len(mean)], low, high, color=style["color"], alpha=0.18, linewidth=0)
-        ax.plot(x[: len(mean)], mean, label=name, **style)
+        ax.plot(x[: len(mean)], mean, label=display_name(name), **(style if marker else style | {"marker": ""}))
     return ax
 
 
@@ -54,7 +54,7 @@ def cost_by_task(costs: Mapping[str, Band], most: float) -> Axes:
 
 def practice_curves(steps: np.ndarray, curves: Mapping[str, Band], anchors: Mapping[str, float]) -> Axes:
     """Return per episode against env steps practised on the new task."""
-    ax = new_figure()[1]
+    ax = new_figure(height=4.0)[1]
     bands(ax, steps, curves, marker=False)
     draw_anchors(ax, anchors)
     ax.set(xlabel="env steps practised on the new task", ylabel="return per episode")
@@ -63,18 +63,23 @@ def practice_curves(steps: np.ndarray, curves: Mapping[str, Band], anchors: Mapp
 
 
 def walks(
-    paths: Mapping[str, np.ndarray], goal: Sequence[float], old_goal: Sequence[float], returns: Mapping[str, float]
+    paths: Mapping[str, np.ndarray],
+    goal: Sequence[float],
+    old_goal: Sequence[float],
+    returns: Mapping[str, float],
+    notes: Mapping[str, str],
 ) -> Axes:
-    """Draw where agents walked: paths {name: (episodes, points, 2)}, NaN after an episode's end; returns in the legend.
+    """Draw where agents walked: paths {name: (episodes, points, 2)}, NaN after an episode's end.
 
-    Lengths are in the plane's own unit, and both axes have one scale.
+    The legend has each agent's return, after what `notes` says of it, if anything. Lengths are in the plane's own unit,
+    and both axes have one scale.
     """
     ax = new_figure(width=6.4, height=5.2)[1]
-    for index, (name, walk) in enumerate(paths.items()):
-        style = look(index) | {"marker": ""}
-        for number, path in enumerate(walk):
-            label = f"{name}: return {returns[name]:.1f}" if number == 0 else None
-            ax.plot(path[:, 0], path[:, 1], alpha=0.75, label=label, **(style | {"linewidth": 1.3}))
+    for name, style in looks(paths).items():
+        style = style | {"marker": "", "linewidth": 1.3}
+        for number, path in enumerate(paths[name]):
+            legend = f"{display_name(name)}{notes.get(name, '')}: return {returns[name]:.1f}"
+            ax.plot(path[:, 0], path[:, 1], alpha=0.75, label=legend if number == 0 else None, **style)
     ax.plot(*old_goal, "o", mfc="none", mec=ANCHOR_GREY, ms=13, mew=1.5, linestyle="none", label="old goal")
     ax.plot(*goal, "*", color="#000000", ms=15, linestyle="none", label="new goal")
     ax.set(xlim=(-1.0, 1.0), ylim=(-0.75, 0.75), xlabel="x (units of length)", ylabel="y (units of length)")
@@ -86,9 +91,8 @@ def walks(
 def share_of_best(bonus: Sequence[float], shares: Mapping[str, Any]) -> Axes:
     """Return as a share of the best possible, against the size of an exploration bonus; the best of each is ringed."""
     ax = new_figure()[1]
-    for index, (name, share) in enumerate(shares.items()):
-        share = np.asarray(share)
-        style = look(index)
+    for name, style in looks(shares).items():
+        share = np.asarray(shares[name])
         ax.plot(bonus, share, label=name, **style)
         best = int(share.argmax())
         ax.plot(bonus[best], share[best], "o", mfc="none", mec=style["color"], ms=13, mew=1.5)

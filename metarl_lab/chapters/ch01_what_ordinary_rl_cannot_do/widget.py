@@ -38,7 +38,7 @@ def sample_counter(
             episodes,
             curves,
             mark=practised,
-            title=f"task {before + 1} of {places}, after {practised} env steps: {reached}",
+            title=f"task {before + 1} of {places}, after {practised} env steps:\n{reached}",
             steps=steps,
         )
 
@@ -55,6 +55,7 @@ def sample_counter(
             f"Share of the gap to perfect play closed, against env steps on task {before + 1}; "
             f"a line marks {practised} env steps"
         ),
+        end={"before": places - 1},
     )
 
 
@@ -85,13 +86,14 @@ def task_changer(
     def draw(distance: float, angle: int, steps: int) -> Axes:
         # the browser sends 0.35000000000000003 for 0.35
         index = int(np.abs(np.array(distances) - distance).argmin()) * len(angles) + list(angles).index(angle)
-        shown: dict[str, Walks] = {**fixed, f"from scratch, {steps:,} steps": practised[steps]}
+        shown: dict[str, Walks] = {**fixed, "from scratch": practised[steps]}
         turn = np.deg2rad(angle)
         return walks(
             {agent: walk.path[index] for agent, walk in shown.items()},
             (distance * np.cos(turn), distance * np.sin(turn)),
             old_goal,
             {agent: float(walk.returns[index]) for agent, walk in shown.items()},
+            notes={"from scratch": f", {steps:,} env steps"},
         )
 
     near, turn, count = distances[len(distances) // 2], angles[len(angles) // 4], list(practised)
@@ -108,6 +110,7 @@ def task_changer(
             f"Walks in the plane towards a goal at distance {distance}, turned by {angle} degrees, of the specialist, "
             f"the oracle and a policy trained from scratch with {steps:,} env steps"
         ),
+        end={"steps": count[-1]},
     )
 
 
