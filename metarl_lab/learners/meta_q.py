@@ -132,7 +132,7 @@ class MetaQ(MetaLearner):
         if self.spec.discrete:
             coin, pick = noise.unbind(-1)
             return torch.where(coin < explore, (pick * self.spec.action_size).long(), best), memory
-        return self.net.from_unit((best + explore.unsqueeze(-1) * standard_normal(noise)).clamp(-1, 1)), memory
+        return self.net.box.from_unit((best + explore.unsqueeze(-1) * standard_normal(noise)).clamp(-1, 1)), memory
 
     def absorb(self, memory: MetaQMemory, episodes: Episodes) -> MetaQMemory:
         """Some Q-learning steps of every task on its own episodes."""
@@ -170,7 +170,9 @@ class MetaQ(MetaLearner):
             noise = torch.rand(n, c.batch, self.spec.action_size, generator=generator, device=self.device)
             reward = c.reward_scale * r["training_reward"]
             y = self.net.target(weights, late, r["after"], reward, r["terminated"], c.discount, noise, c.smoothing)
-        error = (self.net.q(weights, r["observation"], self.net.to_unit(r["action"])) - y).square().mean((1, 2)).sum()
+        error = (
+            (self.net.q(weights, r["observation"], self.net.box.to_unit(r["action"])) - y).square().mean((1, 2)).sum()
+        )
         gain = 0.0 if self.spec.discrete else self.net.gain(weights, r["observation"]).mean()
         return error - gain, error.detach()
 

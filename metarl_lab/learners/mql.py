@@ -160,7 +160,7 @@ class MQL(MetaLearner):
         reward, terminated = (rows[key].flatten().unsqueeze(0) for key in ("reward", "terminated"))
         scaled, after = self.config.reward_scale * reward, after.flatten(0, 1).unsqueeze(0)
         target = self.net.target(after, scaled, terminated, self.config.discount)
-        return state, self.net.to_unit(rows["action"]), target.view_as(rows["reward"]), rows["live"]
+        return state, self.net.box.to_unit(rows["action"]), target.view_as(rows["reward"]), rows["live"]
 
     def update(self, family: TaskFamily, tasks: Tasks, generator: torch.Generator) -> Metrics:
         c = self.config
@@ -185,7 +185,7 @@ class MQL(MetaLearner):
         state, after, action, reward, terminated, live = (y.flatten(0, 1).unsqueeze(0) for y in parts)
         noise = torch.rand(*reward.shape, self.spec.action_size, generator=generator, device=self.device)
         target = self.net.target(after, c.reward_scale * reward, terminated, c.discount, noise, c.smoothing)
-        batch = Batch(state, self.net.to_unit(action), target, live / live.sum())
+        batch = Batch(state, self.net.box.to_unit(action), target, live / live.sum())
         loss = self.net.critic_loss(self.net.heads(), batch).sum()
         descend(self.critic_optimizer, loss, c.max_grad_norm)
         gain = torch.zeros_like(loss)

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from metarl_lab.nets.batched_mlp import BatchedMLP, Weights
+from metarl_lab.nets.unit_box import UnitBox
 from metarl_lab.ops.q_learning import double_q_target
-from metarl_lab.ops.soft import action_box
 from metarl_lab.ops.td3 import clipped_double_q, explored
 from metarl_lab.ops.transitions import Rows
 from metarl_lab.types import Spec
@@ -30,9 +30,6 @@ class QNetworks(nn.Module):
     table, of one-hot states.
     """
 
-    centre: Tensor
-    half_width: Tensor
-
     def __init__(self, spec: Spec, hidden: tuple[int, ...], activation: str = "relu") -> None:
         super().__init__()
         self.discrete = spec.discrete
@@ -42,9 +39,7 @@ class QNetworks(nn.Module):
         self.critic = BatchedMLP(ends, self.critics, activation)
         if not spec.discrete:
             self.actor = BatchedMLP((inputs, *hidden, actions), 1, activation, output_gain=0.1)
-        centre, half_width = (torch.zeros(()), torch.ones(())) if spec.discrete else action_box(spec)
-        self.register_buffer("centre", centre, persistent=False)
-        self.register_buffer("half_width", half_width, persistent=False)
+        self.box = UnitBox(spec)
 
     def values(self, weights: Weights, state: Tensor) -> Tensor:
         """Q of all A discrete actions, (T, N, A)."""
@@ -95,7 +90,7 @@ class QNetworks(nn.Module):
         through y's value too: y is held in this one derivative, as Q-learning does, and nowhere else.
         """
         live = rows["mask"] / rows["mask"].sum(1, keepdim=True).clamp_min(1)  # (T, M)
-        q = self.q(weights, rows["observation"], self.to_unit(rows["action"]))  # (C, T, M)
+        q = self.q(weights, rows["observation"], self.box.to_unit(rows["action"]))  # (C, T, M)
         y = self.target(weights, late, rows["after"], scale * rows["reward"], rows["terminated"], discount)
         parts = [("critic.", q, 2 * (q - y) * live)]
         if not self.discrete:
@@ -107,14 +102,6 @@ class QNetworks(nn.Module):
                 zip(own, torch.autograd.grad(output, list(own.values()), factor, create_graph=graph), strict=True)
             )
         return slopes
-
-    def to_unit(self, action: Tensor) -> Tensor:
-        """Box actions in units of half the box, u; indices as they are."""
-        return action if self.discrete else (action - self.centre) / self.half_width
-
-    def from_unit(self, action: Tensor) -> Tensor:
-        """Inverse of ``to_unit``."""
-        return action if self.discrete else self.centre + self.half_width * action
 
     def _critic(self, weights: Weights, x: Tensor) -> Tensor:
         """(C, T, N, outputs) of x (T, N, inputs)."""

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from metarl_lab.nets.batched_mlp import BatchedMLP, Weights
-from metarl_lab.ops.soft import action_box, polyak
+from metarl_lab.nets.unit_box import UnitBox
+from metarl_lab.ops.soft import polyak
 from metarl_lab.ops.td3 import clipped_double_q, distance_from, epsilon_greedy, explored
 from metarl_lab.types import Spec, map_tensors
 
@@ -43,11 +44,7 @@ class TwinDelayed(nn.Module):
         super().__init__()
         self.discrete, self.actions = spec.discrete, spec.action_size
         actions = self.actions
-        centre, half_width = (torch.zeros(()), torch.ones(())) if spec.discrete else action_box(spec)
-        self.register_buffer("centre", centre, persistent=False)
-        self.register_buffer("half_width", half_width, persistent=False)
-        self.centre: Tensor
-        self.half_width: Tensor
+        self.box = UnitBox(spec)
         ends = (inputs, *hidden, actions) if spec.discrete else (inputs + actions, *hidden, 1)
         self.critic = BatchedMLP(ends, members=2)
         self.actor = None if spec.discrete else BatchedMLP((inputs, *hidden, actions), output_gain=0.1)
@@ -85,7 +82,7 @@ class TwinDelayed(nn.Module):
         best = best.unflatten(0, lead)
         if self.discrete:
             return torch.where(greedy, best, epsilon_greedy(best, noise.squeeze(-1), amount, self.actions))
-        return self.from_unit(torch.where(greedy.unsqueeze(-1), best, explored(best, noise, amount)))
+        return self.box.from_unit(torch.where(greedy.unsqueeze(-1), best, explored(best, noise, amount)))
 
     def q(self, heads: Heads, state: Tensor, action: Tensor) -> Tensor:
         """Both Q-functions of actions taken, u (B, N, A) or indices (B, N) -> (2, B, N)."""
@@ -148,14 +145,6 @@ class TwinDelayed(nn.Module):
             loss.sum().backward()
             optimizer.step()
         return Heads(*({k: w.detach() for k, w in x.items()} for x in heads))
-
-    def to_unit(self, action: Tensor) -> Tensor:
-        """Box actions in units of half the box, u; indices as they are."""
-        return action if self.discrete else (action - self.centre) / self.half_width
-
-    def from_unit(self, action: Tensor) -> Tensor:
-        """Inverse of ``to_unit``."""
-        return action if self.discrete else self.centre + self.half_width * action
 
     def follow(self, rate: float) -> None:
         """The targets move a share ``rate`` of the way to the trained weights."""

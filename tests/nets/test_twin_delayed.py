@@ -149,4 +149,4 @@ def test_actions_are_the_familys() -> None:
     torch.testing.assert_close(
         action, torch.tensor([1.0, 0.5]) + torch.tensor([2.0, 0.5]) * expected, rtol=0, atol=1e-4
     )
-    torch.testing.assert_close(net.to_unit(action), expected, rtol=0, atol=1e-4)
+    torch.testing.assert_close(net.box.to_unit(action), expected, rtol=0, atol=1e-4)
