@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from metarl_lab.tasks.base import TaskFamily, Tasks
-from metarl_lab.types import Agent, Episodes, Seen, Spec, Trial, map_tensors
+from metarl_lab.types import Agent, Episodes, Seen, Spec, Trial, leaves, map_tensors
 
 
 def begin(agent: Agent, family: TaskFamily, tasks: Tasks, copies: int = 1) -> Trial:
@@ -145,14 +145,7 @@ def count_tasks(tasks: Tasks) -> int:
 
 def first_tensor(tree: Any) -> Tensor:
     """The first tensor of a nesting."""
-    found: list[Tensor] = []
-
-    def note(x: Tensor) -> Tensor:
-        found.append(x)
-        return x
-
-    map_tensors(note, tree)
-    return found[0]
+    return leaves(tree)[0]
 
 
 def seeded_generator(device: torch.device | str, *entropy: int) -> torch.Generator:

@@ -154,6 +154,18 @@ def map_tensors(function: Callable[..., Tensor], tree: Any, *others: Any) -> Any
     return tree
 
 
+def leaves(tree: Any) -> list[Tensor]:
+    """The tensors of a nesting, in the order in which ``map_tensors`` meets them."""
+    found: list[Tensor] = []
+
+    def note(x: Tensor) -> Tensor:
+        found.append(x)
+        return x
+
+    map_tensors(note, tree)
+    return found
+
+
 def to_device(tree: Any, device: torch.device | str) -> Any:
     """The same nesting with every tensor on ``device``."""
     return map_tensors(lambda x: x.to(device), tree)

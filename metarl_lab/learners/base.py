@@ -16,6 +16,7 @@ from metarl_lab.inner_loop import AdaptConfig, check_config, samples_of
 from metarl_lab.nets.mlp import MLPPolicy
 from metarl_lab.ops.baseline import Samples
 from metarl_lab.ops.inner_step import Adaptation, Adapted, Parameters, adapt, fresh
+from metarl_lab.ops.optimizer_state import load_optimizer_slots, optimizer_slots
 from metarl_lab.replay import Replay
 from metarl_lab.tasks.base import TaskFamily, Tasks
 from metarl_lab.types import Episodes, Memory, Metrics, Seen, Spec
@@ -76,12 +77,8 @@ class MetaLearner(nn.Module, ABC):
         """
         state: dict[str, Tensor] = {}
         for name, optimizer in self._optimizers().items():
-            whole = optimizer.state_dict()
-            for index, slots in whole["state"].items():
-                for key, value in slots.items():
-                    if value is not None:  # SGD without momentum
-                        state[f"{name}.{index}.{key}"] = torch.as_tensor(value).detach().clone()
-            rates = [float(group["lr"]) for group in whole["param_groups"]]
+            state |= {key: x.detach().clone() for key, x in optimizer_slots(optimizer, name).items()}
+            rates = [float(group["lr"]) for group in optimizer.param_groups]
             state[f"{name}.lr"] = torch.tensor(rates, dtype=torch.float64)
         for name, replay in self._replays().items():
             state |= {f"{name}.{key}": x for key, x in replay.state().items()}
@@ -90,17 +87,12 @@ class MetaLearner(nn.Module, ABC):
     def load_training_state(self, state: dict[str, Tensor]) -> None:
         """Inverse of ``training_state``."""
         for name, optimizer in self._optimizers().items():
-            whole = optimizer.state_dict()
-            whole["state"] = {}
-            for group, rate in zip(whole["param_groups"], state[f"{name}.lr"].tolist(), strict=True):
+            load_optimizer_slots(optimizer, name, state)
+            for group, rate in zip(optimizer.param_groups, state[f"{name}.lr"].tolist(), strict=True):
                 group["lr"] = rate
-            for full, value in state.items():
-                if full.startswith(f"{name}.") and full != f"{name}.lr":
-                    index, key = full[len(name) + 1 :].split(".", 1)
-                    whole["state"].setdefault(int(index), {})[key] = value.clone()
-            optimizer.load_state_dict(whole)
         for name, replay in self._replays().items():
-            mine = {k[len(name) + 1 :]: x for k, x in state.items() if k.startswith(f"{name}.")}
+            prefix = f"{name}."
+            mine = {key.removeprefix(prefix): x for key, x in state.items() if key.startswith(prefix)}
             replay.load_state(mine, self.device)
 
     def _replays(self) -> dict[str, Replay]:

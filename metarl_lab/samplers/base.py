@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from metarl_lab.tasks.base import TaskFamily, Tasks
-from metarl_lab.types import map_tensors
+from metarl_lab.types import leaves, map_tensors
 
 
 class TaskSampler(ABC):
@@ -49,18 +49,6 @@ class TaskSampler(ABC):
 def features(tasks: Tasks) -> Tensor:
     """A task as numbers: all its parameters, flattened and laid end to end, (T, F) float32."""
     return torch.cat([x.reshape(len(x), -1).to(torch.float32) for x in leaves(tasks)], 1)
-
-
-def leaves(tasks: Tasks) -> list[Tensor]:
-    """The tensors of a batch of tasks, in order, each (T, ...)."""
-    found: list[Tensor] = []
-
-    def note(x: Tensor) -> Tensor:
-        found.append(x)
-        return x
-
-    map_tensors(note, tasks)
-    return found
 
 
 def rebuild(like: Tasks, tensors: list[Tensor]) -> Tasks:

@@ -8,8 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from metarl_lab.samplers.base import TaskSampler, check_scores, draw, leaves, rebuild
+from metarl_lab.samplers.base import TaskSampler, check_scores, draw, rebuild
 from metarl_lab.tasks.base import TaskFamily, Tasks, check_positive
+from metarl_lab.types import leaves
 
 _PRIORITIES = ("gain", "regret")
 
@@ -66,44 +67,49 @@ class LevelReplay(TaskSampler):
 
     def sample(self, family: TaskFamily, n: int, generator: torch.Generator) -> Tasks:
         device = generator.device
-        tasks = family.sample_tasks(n, "train", generator)
+        fresh = family.sample_tasks(n, "train", generator)
         self._rows = {key: x.to(device) for key, x in self._rows.items()}
         self._places = torch.full((n,), -1, device=device)
-        again = (torch.rand(n, generator=generator, device=device) < self.config.replay).nonzero()[:, 0]
+        replays = torch.rand(n, generator=generator, device=device) < self.config.replay
         if self.size < self.config.start:
-            return tasks
-        places = again[: self.size]
-        chosen = draw(self.probabilities(), len(places), generator)
-        self._places[places] = chosen
-        fresh = leaves(tasks)
-        kept = [self._rows[f"task.{i}"] for i in range(len(fresh))]
-        return rebuild(tasks, [x.index_copy(0, places, k[chosen]) for x, k in zip(fresh, kept, strict=True)])
+            return fresh
+        places = replays.nonzero()[:, 0][: self.size]
+        rows = draw(self.probabilities(), len(places), generator)
+        self._places[places] = rows
+        tensors = [x.index_copy(0, places, self._rows[f"task.{i}"][rows]) for i, x in enumerate(leaves(fresh))]
+        return rebuild(fresh, tensors)
 
     def observe(self, tasks: Tasks, scores: Tensor) -> None:
         check_scores(self.name, scores)
+        self._iteration = self._iteration + 1
         places = self._places
         if len(places) != len(scores):  # not the tasks of the last sample: all are news
             places = torch.full((len(scores),), -1, device=scores.device)
-        self._iteration = self._iteration + 1
-        best = scores.amax(1)
-        if self.size:
-            seen = torch.where(places >= 0, self._rows["best"][places], -torch.inf)
-            best = torch.maximum(best, seen)
-        last = scores[:, -1]
-        heard = {
-            "priority": last - scores[:, 0] if self.config.priority == "gain" else best - last,
-            "best": best,
-            "played": self._iteration.to(scores.device).expand(len(scores)),
-            **{f"task.{i}": x for i, x in enumerate(leaves(tasks))},
-        }
-        if self.size:
-            rest = torch.ones(self.size, dtype=torch.bool, device=scores.device)
-            rest[places[places >= 0]] = False
-            # news first: among equal priorities the sort below then keeps the newest
-            heard = {key: torch.cat((x, self._rows[key][rest])) for key, x in heard.items()}
-        order = heard["priority"].argsort(descending=True, stable=True)[: self.config.capacity]
-        self._rows = {key: x[order] for key, x in heard.items()}  # indexing copies: no view is handed in or out
+        news = self._rows_of(tasks, scores, places)
+        rows = self._with_others(news, places)
+        # highest priority first; among equal ones the sort keeps the order, newest first
+        order = rows["priority"].argsort(descending=True, stable=True)[: self.config.capacity]
+        self._rows = {key: x[order] for key, x in rows.items()}  # indexing copies: no view is handed in or out
         self._places = places[:0]
+
+    def _rows_of(self, tasks: Tasks, scores: Tensor, places: Tensor) -> dict[str, Tensor]:
+        """The rows of tasks just played, each (T, ...); places (T,) says which kept row each of them was, or -1."""
+        before, last, best = scores[:, 0], scores[:, -1], scores.amax(1)
+        if self.size:
+            best_before = torch.where(places >= 0, self._rows["best"][places], -torch.inf)
+            best = torch.maximum(best, best_before)
+        priority = last - before if self.config.priority == "gain" else best - last
+        played = self._iteration.to(scores.device).expand(len(scores))
+        own = {f"task.{i}": x for i, x in enumerate(leaves(tasks))}
+        return {"priority": priority, "best": best, "played": played, **own}
+
+    def _with_others(self, news: dict[str, Tensor], places: Tensor) -> dict[str, Tensor]:
+        """The news, then every kept row that was not played again."""
+        if not self.size:
+            return news
+        others = torch.ones(self.size, dtype=torch.bool, device=places.device)
+        others[places[places >= 0]] = False
+        return {key: torch.cat((x, self._rows[key][others])) for key, x in news.items()}
 
     @property
     def size(self) -> int:

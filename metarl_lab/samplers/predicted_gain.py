@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from metarl_lab.nets.gain_model import GainModel, Prediction
-from metarl_lab.samplers.base import TaskSampler, check_scores, draw, features, leaves, rebuild
+from metarl_lab.ops.optimizer_state import load_optimizer_slots, optimizer_slots
+from metarl_lab.samplers.base import TaskSampler, check_scores, draw, features, rebuild
 from metarl_lab.tasks.base import TaskFamily, Tasks, check_positive
+from metarl_lab.types import leaves
 
 _SIGNALS = ("gain", "progress", "doubt")
 
@@ -67,8 +69,17 @@ class PredictedGain(TaskSampler):
 
     def __init__(self, config: PredictedGainConfig) -> None:
         super().__init__(config)
-        keys = ("temperature", "pool", "window", "start", "members", "hidden", "fit_steps", "learning_rate")
-        check_positive(self.name, **{key: getattr(config, key) for key in keys})
+        check_positive(
+            self.name,
+            temperature=config.temperature,
+            pool=config.pool,
+            window=config.window,
+            start=config.start,
+            members=config.members,
+            hidden=config.hidden,
+            fit_steps=config.fit_steps,
+            learning_rate=config.learning_rate,
+        )
         if not 0 <= config.explore <= 1:
             raise ValueError(f"{self.name}: explore={config.explore!r} is not allowed; give 0 to 1")
         if config.signal not in _SIGNALS:
@@ -90,14 +101,16 @@ class PredictedGain(TaskSampler):
         if self.model is None:
             raise ValueError(f"{self.name}: observe was called before sample; it hears of tasks that it chose")
         self._iteration = self._iteration + 1
-        before = scores[:, 0].detach()
+        before, after = scores[:, 0].detach(), scores[:, -1].detach()
         news = {
             "x": features(tasks),
-            "y": torch.stack((before, scores[:, -1].detach() - before), 1),
+            "y": torch.stack((before, after - before), 1),
             "played": self._iteration.to(scores.device).expand(len(scores)),
         }
-        old = self._heard or {key: x[:0] for key, x in news.items()}
-        self._heard = {key: torch.cat((old[key], x))[-self.config.window :] for key, x in news.items()}
+        if self._heard:
+            news = {key: torch.cat((self._heard[key], x)) for key, x in news.items()}
+        # a copy: the rows that fell out of the window are let go, and no view of what was handed in is kept
+        self._heard = {key: x[-self.config.window :].clone() for key, x in news.items()}
         if len(self._heard["x"]) > 1:
             self._fit(self.model)
 
@@ -109,25 +122,28 @@ class PredictedGain(TaskSampler):
 
     def probabilities(self, candidates: Tasks) -> Tensor:
         """q of each of N candidates, (N,); N q is the density of the tasks trained on, relative to p(task)."""
-        c, now = self.config, self.predict(candidates)
-        signal = {"gain": now.gain, "doubt": now.doubt}.get(c.signal)
-        if signal is None:
-            assert self.model is not None
-            signal = (now.after - self.model.predict(features(candidates), age=-1.0).after).abs()
-        wanted = signal + c.bonus * now.doubt
-        logits = wanted / (c.temperature * wanted.std(correction=0).clamp_min(1e-8))
-        return (1 - c.explore) * torch.softmax(logits.double(), 0) + c.explore / len(logits)
+        config, now = self.config, self.predict(candidates)
+        wanted = self._signal(candidates, now) + config.bonus * now.doubt
+        logits = wanted / (config.temperature * wanted.std(correction=0).clamp_min(1e-8))
+        chosen = torch.softmax(logits.double(), 0)
+        return (1 - config.explore) * chosen + config.explore / len(logits)
+
+    def _signal(self, candidates: Tasks, now: Prediction) -> Tensor:
+        """What a candidate is chosen for, (N,): u of the class, before the bonus."""
+        if self.config.signal == "gain":
+            return now.gain
+        if self.config.signal == "doubt":
+            return now.doubt
+        # "progress": how far the prediction has moved since the start of the window
+        assert self.model is not None
+        at_window_start = self.model.predict(features(candidates), age=-1.0)
+        return (now.after - at_window_start.after).abs()
 
     def state(self) -> dict[str, Tensor]:
         if self.model is None:
             return {}
-        slots = self._optimizer.state_dict()["state"]
-        return {
-            "iteration": self._iteration,
-            **self._heard,
-            **{f"model.{key}": x for key, x in self.model.state_dict().items()},
-            **{f"adam.{i}.{key}": x for i, slot in slots.items() for key, x in slot.items()},
-        }
+        weights = {f"model.{key}": x for key, x in self.model.state_dict().items()}
+        return {"iteration": self._iteration} | self._heard | weights | optimizer_slots(self._optimizer, "adam")
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         self._forget()
@@ -135,14 +151,11 @@ class PredictedGain(TaskSampler):
             return
         self._iteration = state["iteration"].clone()
         self._heard = {key: state[key].clone() for key in ("x", "y", "played") if key in state}
-        self.model = self._make(torch.zeros(2, len(state["model.centre"])), torch.Generator())
-        self.model.load_state_dict({k[6:]: x for k, x in state.items() if k.startswith("model.")})
-        whole = self._optimizer.state_dict()
-        for key, x in state.items():
-            if key.startswith("adam."):
-                _, i, slot = key.split(".")
-                whole["state"].setdefault(int(i), {})[slot] = x.clone()
-        self._optimizer.load_state_dict(whole)
+        weights = {key.removeprefix("model."): x for key, x in state.items() if key.startswith("model.")}
+        n_features = len(weights["centre"])
+        self.model = self._make(torch.zeros(2, n_features), torch.Generator())
+        self.model.load_state_dict(weights)
+        load_optimizer_slots(self._optimizer, "adam", state)
 
     def _forget(self) -> None:
         self._iteration = torch.zeros((), dtype=torch.int64)
