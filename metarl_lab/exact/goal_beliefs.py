@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from metarl_lab.ops.transitions import next_observations
 from metarl_lab.types import Episodes
 
 
@@ -45,7 +46,7 @@ def goal_posteriors(prior: Tensor, episodes: Episodes) -> Tensor:
     For episodes whose observation is the cell, one-hot: what an encoder's belief, or a probe of a memory, is compared
     with. prior (S,).
     """
-    after = torch.cat((episodes.observation[..., 1:, :], episodes.final_observation.unsqueeze(-2)), -2)
+    after, _ = next_observations(episodes)
     visited, reward = after.argmax(-1).flatten(2), episodes.reward.flatten(2)  # (T, E, K H), in the order acted
     beliefs = [prior.expand(*visited.shape[:2], len(prior))]
     for i in range(visited.shape[-1]):

@@ -23,6 +23,7 @@ from metarl_lab.ops.inner_step import (
 )
 from metarl_lab.ops.meta_curvature import mean_kl
 from metarl_lab.ops.surrogates import clipped_ratio, surrogate_named
+from metarl_lab.ops.transitions import next_observations
 from metarl_lab.tasks.base import TaskFamily, Tasks, check_positive
 from metarl_lab.types import Episodes, Metrics, Spec
 
@@ -120,10 +121,7 @@ class Hypernetwork(PerTaskPolicy):
             action = nn.functional.one_hot(action, self.spec.action_size).to(observation.dtype)
         else:
             action = self.network.box.to_unit(action)
-        final = episodes.final_observation.unsqueeze(-2)  # (T, E, K, 1, O)
-        following = torch.cat((observation[..., 1:, :], final), -2)
-        # the step that terminated led to the final observation, however much of the horizon was left
-        following = torch.where(episodes.terminated.unsqueeze(-1), final, following)
+        following, _ = next_observations(episodes)
         return torch.cat((observation, action, episodes.reward.unsqueeze(-1), following), -1).flatten(1, 3)
 
     def no_context(self, n_tasks: int) -> Tensor:

@@ -72,19 +72,31 @@ class MBMPO(GradientLearner):
 
     def __init__(self, spec: Spec, config: MBMPOConfig) -> None:
         super().__init__(spec, config)
-        c = config
-        counts = ("real_episodes", "capacity", "imagined_updates", "gradient_steps", "batch", "look_every", "patience")
-        check_positive(self.name, **{key: getattr(c, key) for key in (*counts, "model_rate", "held_out")})
-        if c.held_out >= 1:
-            raise ValueError(f"mb_mpo: held_out={c.held_out} leaves nothing to fit; give a share below 1")
-        if c.meta_batch > c.capacity:
-            raise ValueError(f"mb_mpo: meta_batch={c.meta_batch} is more than capacity={c.capacity}; enlarge it")
-        self.how = Adaptation(self.network.per_task, step_sizes(c), surrogate_named(c.surrogate), c.first_order)
-        self.model = DynamicsEnsemble(spec, c.model_hidden, c.capacity)
+        check_positive(
+            self.name,
+            real_episodes=config.real_episodes,
+            capacity=config.capacity,
+            imagined_updates=config.imagined_updates,
+            gradient_steps=config.gradient_steps,
+            batch=config.batch,
+            look_every=config.look_every,
+            patience=config.patience,
+            model_rate=config.model_rate,
+            held_out=config.held_out,
+        )
+        if config.held_out >= 1:
+            raise ValueError(f"mb_mpo: held_out={config.held_out} leaves nothing to fit; give a share below 1")
+        if config.meta_batch > config.capacity:
+            raise ValueError(
+                f"mb_mpo: meta_batch={config.meta_batch} is more than capacity={config.capacity}; enlarge it"
+            )
+        surrogate = surrogate_named(config.surrogate)
+        self.how = Adaptation(self.network.per_task, step_sizes(config), surrogate, config.first_order)
+        self.model = DynamicsEnsemble(spec, config.model_hidden, config.capacity)
         self.imagined = ImaginedFamily(self.model, spec)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=c.learning_rate)
-        self.model_optimizer = torch.optim.Adam(self.model.parameters(), lr=c.model_rate)
-        self.replay = Replay(c.capacity)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate)
+        self.model_optimizer = torch.optim.Adam(self.model.parameters(), lr=config.model_rate)
+        self.replay = Replay(config.capacity)
 
     def meta_parameters(self) -> Parameters:
         """The policy network's alone: models take no part in a trial."""
@@ -134,29 +146,39 @@ class MBMPO(GradientLearner):
 
     def fit(self, generator: torch.Generator) -> dict[str, float]:
         """Fit each task's model to that task's transitions, until the held-out error of none improves any more."""
-        c, rows = self.config, self._remembered()
-        fitted_to = rows["mask"] & ~rows["held_out"]
+        config, rows = self.config, self._remembered()
         transitions = {name: rows[name] for name in _ROWS}
-        first = best = self.held_out_error()
-        kept, waited = self._weights(), 0
-        for step in range(1, c.gradient_steps + 1):
-            some = take(transitions, any_live(fitted_to, c.batch, generator))
-            loss = self.model.loss(some, some["mask"], {k: w[: len(best)] for k, w in self.model.weights().items()})
+        fitted_to = rows["mask"] & ~rows["held_out"]
+        n_models = len(fitted_to)
+        first_error = best_error = self.held_out_error()  # (T,)
+        best_weights = self._weights()
+        looks_without_progress = 0
+        for step in range(1, config.gradient_steps + 1):
+            some = take(transitions, any_live(fitted_to, config.batch, generator))
+            loss = self.model.loss(some, some["mask"], {k: w[:n_models] for k, w in self.model.weights().items()})
             self.model_optimizer.zero_grad()
             loss.sum().backward()  # tasks share no weights: the gradient of the sum holds each one's own
             self.model_optimizer.step()
-            if step % c.look_every and step < c.gradient_steps:
+
+            time_to_look = step % config.look_every == 0 or step == config.gradient_steps
+            if not time_to_look:
                 continue
             error = self.held_out_error()
-            better = error < best
-            kept = {k: torch.where(better.view(-1, 1, 1), w, kept[k]) for k, w in self._weights().items()}
-            best, waited = best.minimum(error), 0 if better.any() else waited + 1
-            if waited == c.patience:
+            better = error < best_error
+            for name, now in self._weights().items():
+                best_weights[name] = torch.where(better.view(-1, 1, 1), now, best_weights[name])
+            best_error = best_error.minimum(error)
+            looks_without_progress = 0 if better.any() else looks_without_progress + 1
+            if looks_without_progress == config.patience:
                 break
         with torch.no_grad():
-            for k, w in self.model.weights().items():
-                w[: len(best)] = kept[k]
-        return {"model_error_before": first.mean().item(), "model_error": best.mean().item(), "model_steps": step}
+            for name, now in self.model.weights().items():
+                now[:n_models] = best_weights[name]
+        return {
+            "model_error_before": first_error.mean().item(),
+            "model_error": best_error.mean().item(),
+            "model_steps": step,
+        }
 
     def _weights(self) -> Weights:
         """A copy of the weights of the remembered tasks' models, (T, ...)."""

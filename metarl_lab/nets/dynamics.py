@@ -77,14 +77,8 @@ class DynamicsEnsemble(nn.Module):
         """
         count = mask.sum()
         share = count / (self.noted + count).clamp_min(1)
-        for name, x in (("input_moments", self._inputs(rows)), ("target_moments", self._targets(rows))):
-            weight = mask.to(x.dtype).unsqueeze(-1)
-            mean = (x * weight).flatten(0, -2).sum(0) / count.clamp_min(1)
-            variance = ((x - mean).square() * weight).flatten(0, -2).sum(0) / count.clamp_min(1)
-            old_mean, old_variance = getattr(self, name)
-            spread = share * (1 - share) * (mean - old_mean).square()  # between the old rows' mean and the new ones'
-            new = (old_mean.lerp(mean, share), old_variance.lerp(variance, share) + spread)
-            getattr(self, name).copy_(torch.stack(new))
+        self.input_moments.copy_(_merged(self.input_moments, self._inputs(rows), mask, share))
+        self.target_moments.copy_(_merged(self.target_moments, self._targets(rows), mask, share))
         self.noted += count
 
     def predict(
@@ -117,14 +111,16 @@ class DynamicsEnsemble(nn.Module):
 
     def outputs(self, rows: dict[str, Tensor], weights: Weights | None = None) -> Tensor:
         """What the networks say in normalised units, (B, N, O + 1), and with them the logit of a termination."""
-        mean, std = _mean_and_std(self.input_moments)
-        x = (self._inputs(rows) - mean) / std
-        return self.net(torch.cat((x, rows["context"]), -1) if "context" in rows else x, weights)
+        x = _standardised(self._inputs(rows), self.input_moments)
+        if "context" in rows:
+            x = torch.cat((x, rows["context"]), -1)
+        return self.net(x, weights)
 
     def normalised(self, rows: dict[str, Tensor]) -> Tensor:
         """Whole transitions (s, a, s' - s, r) in normalised units, (..., 2 O + A + 1): what a memory of them reads."""
-        parts = ((self._inputs(rows), self.input_moments), (self._targets(rows), self.target_moments))
-        return torch.cat([(x - mean) / std for x, (mean, std) in ((x, _mean_and_std(m)) for x, m in parts)], -1)
+        inputs = _standardised(self._inputs(rows), self.input_moments)
+        targets = _standardised(self._targets(rows), self.target_moments)
+        return torch.cat((inputs, targets), -1)
 
     def errors(self, rows: dict[str, Tensor], weights: Weights | None = None) -> Tensor:
         """Error of each row, (B, N): the mean over the O + 1 targets of the squared error in normalised units, and,
@@ -133,8 +129,7 @@ class DynamicsEnsemble(nn.Module):
         rows as in ``note``, (B, N, ...), with ``terminated`` (B, N) beside.
         """
         out = self.outputs(rows, weights)
-        mean, std = _mean_and_std(self.target_moments)
-        target = (self._targets(rows) - mean) / std
+        target = _standardised(self._targets(rows), self.target_moments)
         size = target.shape[-1]
         error = (out[..., :size] - target).square().mean(-1)
         if self.spec.terminates:
@@ -160,6 +155,26 @@ class DynamicsEnsemble(nn.Module):
     def _targets(self, rows: dict[str, Tensor]) -> Tensor:
         """(s' - s, r) as one vector, (..., O + 1)."""
         return torch.cat((rows["after"] - rows["observation"], rows["reward"].unsqueeze(-1)), -1)
+
+
+def _merged(moments: Tensor, x: Tensor, mask: Tensor, share: Tensor) -> Tensor:
+    """Mean and variance (2, F) of old rows and new ones together; share, the new ones' part of all rows.
+
+    The variance of the whole is the mean of both variances, plus what lies between both means. x (..., F), mask (...).
+    """
+    weight = mask.to(x.dtype).unsqueeze(-1)
+    count = mask.sum().clamp_min(1)
+    mean = (x * weight).flatten(0, -2).sum(0) / count
+    variance = ((x - mean).square() * weight).flatten(0, -2).sum(0) / count
+    old_mean, old_variance = moments
+    between = share * (1 - share) * (mean - old_mean).square()
+    return torch.stack((old_mean.lerp(mean, share), old_variance.lerp(variance, share) + between))
+
+
+def _standardised(x: Tensor, moments: Tensor) -> Tensor:
+    """x (..., F) in units of the standard deviations, about the means, that ``moments`` (2, F) say."""
+    mean, std = _mean_and_std(moments)
+    return (x - mean) / std
 
 
 def _mean_and_std(moments: Tensor) -> tuple[Tensor, Tensor]:

@@ -78,5 +78,8 @@ def known_transitions(
 
 def halves(rows: Rows) -> tuple[Rows, Rows]:
     """The rows of each task's first E / 2 trials, and of the others: two sets of one task that share no trial."""
-    first, second = zip(*(x.chunk(2, 1) for x in rows.values()), strict=True)
-    return dict(zip(rows, first, strict=True)), dict(zip(rows, second, strict=True))
+    first: Rows = {}
+    others: Rows = {}
+    for name, x in rows.items():
+        first[name], others[name] = x.chunk(2, 1)
+    return first, others

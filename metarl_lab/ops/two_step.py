@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metarl_lab.ops.transitions import next_observations
 from metarl_lab.types import Episodes
 
 UNREWARDED, REWARDED = 0, 1
@@ -40,7 +41,7 @@ class Stay(NamedTuple):
 
 def reached(episodes: Episodes) -> Tensor:
     """The second-stage state that each choice led to, (T, E, K, H) int64: what the *next* observation shows."""
-    after = torch.cat((episodes.observation[:, :, :, 1:], episodes.final_observation.unsqueeze(3)), 3)
+    after, _ = next_observations(episodes)
     return after.argmax(-1)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metarl_lab.ops.transitions import next_observations
 from metarl_lab.tasks.base import TaskFamily, check_positive, split_uniform
 from metarl_lab.types import Episodes, Spec
 
@@ -86,8 +87,8 @@ class SemicircleNavigation(TaskFamily):
 
     def training_reward(self, tasks: SemicircleTasks, episodes: Episodes) -> Tensor:
         """Minus the Euclidean distance to the goal after each move, (T, E, K, H): dense, and hidden from agents."""
-        # the position after a move is the next observation; after the last move, the final one
-        after = torch.cat((episodes.observation[..., 1:, :], episodes.final_observation.unsqueeze(-2)), -2)
+        # the position after a move is what was observed next
+        after, _ = next_observations(episodes)
         distance = torch.linalg.vector_norm(after - tasks.goal[:, None, None, None], dim=-1)
         return -distance * episodes.mask
 
