@@ -103,7 +103,8 @@ def check_config(learner: str, config: AdaptConfig) -> None:
     """Raise ValueError for a field of a gradient-based learner's config that is out of range."""
     counts = ("meta_batch", "episodes", "inner_steps", "piece", "cg_iterations", "curvature_episodes", "epochs")
     sizes = ("max_kl", "learning_rate", "clip")
-    check_positive(learner, **{k: getattr(config, k) for k in (*counts, *sizes) if hasattr(config, k)})
+    of_this_config = {name: getattr(config, name) for name in (*counts, *sizes) if hasattr(config, name)}
+    check_positive(learner, **of_this_config)
     check_baseline(config.baseline)
     if isinstance(config, OuterConfig):
         check_outer(config.outer)
@@ -116,8 +117,7 @@ def step_sizes(config: Any) -> list[float]:
 
 def samples_of(episodes: Episodes, config: AdaptConfig) -> Samples:
     """What the policy gradient reads of a batch of episodes."""
-    c = config
-    return advantages(episodes, c.discount, c.gae_lambda, c.baseline, c.standardize)
+    return advantages(episodes, config.discount, config.gae_lambda, config.baseline, config.standardize)
 
 
 def inner_loop(
@@ -148,12 +148,19 @@ def outer_step(
     how: Adaptation, meta: Parameters, batches: list[Samples], config: OuterConfig, optimizer: torch.optim.Optimizer
 ) -> dict[str, float]:
     """Improve the meta-parameters in place on the last of ``batches``, by the outer step that ``config`` names."""
-    c = config
-    parts = parts_of(batches, c.piece)
-    if c.outer == "trpo":
-        return trust_region_update(how, meta, parts, c.max_kl, c.cg_iterations, c.damping, c.curvature_episodes)
-    if c.outer == "ppo":
-        return gradient_update(how, meta, parts, optimizer, c.epochs, c.clip)
+    parts = parts_of(batches, config.piece)
+    if config.outer == "trpo":
+        return trust_region_update(
+            how,
+            meta,
+            parts,
+            max_kl=config.max_kl,
+            iterations=config.cg_iterations,
+            damping=config.damping,
+            episodes=config.curvature_episodes,
+        )
+    if config.outer == "ppo":
+        return gradient_update(how, meta, parts, optimizer, config.epochs, config.clip)
     return gradient_update(how, meta, parts, optimizer)
 
 
@@ -164,7 +171,14 @@ def parts_of(batches: list[Samples], piece: int) -> list[list[Samples]]:
 
 def trial_metrics(acted: list[Episodes], values: dict[str, float]) -> Metrics:
     """Return before and after adaptation and env steps, beside the outer step's own values."""
-    scores = torch.stack([e.returns.mean((1, 2)) for e in acted], 1)  # (T, B)
-    means, steps = scores.mean(0), sum(e.env_steps for e in acted)
-    first, last = means[0].item(), means[-1].item()
-    return Metrics({"return": last, "return_before": first, "env_steps": steps, **values}, scores)
+    scores = torch.stack([episodes.returns.mean((1, 2)) for episodes in acted], 1)  # (T, B)
+    mean_score = scores.mean(0)
+    return Metrics(
+        {
+            "return": mean_score[-1].item(),
+            "return_before": mean_score[0].item(),
+            "env_steps": sum(episodes.env_steps for episodes in acted),
+            **values,
+        },
+        scores,
+    )

@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 
 from metarl_lab.ops.baseline import Samples, first_episodes
+from metarl_lab.ops.distributions import Distribution
 from metarl_lab.ops.inner_step import Adaptation, Parameters, inner_steps, sampling_term
 from metarl_lab.ops.meta_curvature import mean_kl, meta_curvature
 from metarl_lab.ops.surrogates import clipped_ratio
 from metarl_lab.ops.trust_region import flatten, line_search, trust_region_step, unflatten
+from metarl_lab.types import map_tensors
 
 OUTER = ("trpo", "ppo", "plain")
 Parts = Sequence[list[Samples]]  # of some of the tasks each: the batches to adapt on, and the one acted after
@@ -59,17 +61,24 @@ def outer_objective(
     post = batches[-1]
     stages = inner_steps(how, meta, batches[:-1], len(post.mask), differentiate and not how.first_order)
     if not differentiate:
-        stages = [{k: p.detach() for k, p in stage.items()} for stage in stages]
-    new = [how.policy(stage, samples.observation) for stage, samples in zip(stages, batches, strict=True)]
-    held = [_held(n) if s.acted is None else s.acted for n, s in zip(new, batches, strict=True)]
-    ratio = (new[-1].log_prob(post.action) - held[-1].log_prob(post.action)).exp().view_as(post.mask)
-    gain = ratio * post.advantage if clip is None else clipped_ratio(ratio, post.advantage, clip)
+        stages = [_detached(stage) for stage in stages]
+    now = [how.policy(stage, samples.observation) for stage, samples in zip(stages, batches, strict=True)]
+    acted = [_acted(policy, samples) for policy, samples in zip(now, batches, strict=True)]
+
+    log_ratio = now[-1].log_prob(post.action) - acted[-1].log_prob(post.action)
+    ratio = log_ratio.exp().view_as(post.mask)  # rho (T, N, H)
+    if clip is None:
+        gain = ratio * post.advantage
+    else:
+        gain = clipped_ratio(ratio, post.advantage, clip)
     objective = (gain * post.mask).sum((1, 2)) / post.live
     if how.sampling_term:
         per_step = post.score * post.scale * post.mask.shape[1] / post.live  # an episode's return, per live step
         objective = objective + sampling_term(how.policy, stages[:-1], batches[:-1], per_step)
-    kls = [mean_kl(o, n, s.mask) for o, n, s in zip(held, new, batches, strict=True)]
-    return Outcome(objective, kls[-1], sum(kls[:-1], torch.zeros_like(kls[-1])), stages, held)
+
+    kls = [mean_kl(old, new, samples.mask) for old, new, samples in zip(acted, now, batches, strict=True)]
+    inner_kl = sum(kls[:-1], torch.zeros_like(kls[-1]))
+    return Outcome(objective, kls[-1], inner_kl, stages, acted)
 
 
 def hold(how: Adaptation, meta: Parameters, batches: list[Samples]) -> list[Samples]:
@@ -82,16 +91,24 @@ def meta_gradient(
 ) -> tuple[Tensor, list[Outcome]]:
     """Gradient (P,) of the mean over tasks of the outer objective, less ``kl_weight`` times the KL of the policies
     before adaptation from those that acted; what each part of the tasks gave."""
-    n_tasks = sum(len(part[-1].mask) for part in parts)
+    n_tasks = _count_tasks(parts)
     leaves = list(meta.values())
-    total, outcomes = torch.zeros_like(flatten(leaves)), []
+    gradient = torch.zeros_like(flatten(leaves))
+    outcomes = []
     for part in parts:
         out = outer_objective(how, meta, part, clip)
-        goal = (out.objective - kl_weight * out.inner_kl if kl_weight else out.objective).sum() / n_tasks
-        total += flatten(torch.autograd.grad(goal, leaves, materialize_grads=True))
-        stages = [{k: p.detach() for k, p in stage.items()} for stage in out.stages]
-        outcomes.append(Outcome(out.objective.detach(), out.kl.detach(), out.inner_kl.detach(), stages, out.acted))
-    return total, outcomes
+        goal = out.objective - kl_weight * out.inner_kl if kl_weight else out.objective  # (T,) of this part
+        gradient += flatten(torch.autograd.grad(goal.sum() / n_tasks, leaves, materialize_grads=True))
+        outcomes.append(
+            Outcome(
+                objective=out.objective.detach(),
+                kl=out.kl.detach(),
+                inner_kl=out.inner_kl.detach(),
+                stages=[_detached(stage) for stage in out.stages],
+                acted=out.acted,
+            )
+        )
+    return gradient, outcomes
 
 
 def gradient_update(
@@ -107,19 +124,23 @@ def gradient_update(
 
     What acted is taken to be the policies at ``meta`` where the batches do not say.
     """
-    leaves, first = list(meta.values()), None
+    leaves = list(meta.values())
+    first_objective = None
     for _ in range(epochs):
         gradient, outcomes = meta_gradient(how, meta, parts, clip, kl_weight)
-        if first is None:
-            first = _mean(out.objective for out in outcomes)
+        if first_objective is None:
+            first_objective = _mean(out.objective for out in outcomes)
             parts = [_replace_acted(part, out.acted) for part, out in zip(parts, outcomes, strict=True)]
-        for p, g in zip(leaves, unflatten(-gradient, leaves), strict=True):  # optimisers descend
-            p.grad = g
+        for p, ascent in zip(leaves, unflatten(gradient, leaves), strict=True):
+            p.grad = -ascent  # optimisers descend
         optimizer.step()
-    after = [outer_objective(how, meta, part, clip, False) for part in parts]
-    assert first is not None
-    kl, inner_kl = _mean(out.kl for out in after).item(), _mean(out.inner_kl for out in after).item()
-    return {"loss": -first.item(), "kl": kl, "inner_kl": inner_kl}
+    after = [outer_objective(how, meta, part, clip, differentiate=False) for part in parts]
+    assert first_objective is not None
+    return {
+        "loss": -first_objective.item(),
+        "kl": _mean(out.kl for out in after).item(),
+        "inner_kl": _mean(out.inner_kl for out in after).item(),
+    }
 
 
 def trust_region_update(
@@ -130,30 +151,36 @@ def trust_region_update(
 
     The curvature reads the first ``episodes`` episodes of each batch; objective and KL of the line search read all.
     """
-    leaves, n_tasks = list(meta.values()), sum(len(part[-1].mask) for part in parts)
+    leaves = list(meta.values())
+    n_tasks = _count_tasks(parts)
     gradient, outcomes = meta_gradient(how, meta, parts)
     parts = [_replace_acted(part, out.acted) for part, out in zip(parts, outcomes, strict=True)]
-    curvatures = [
-        meta_curvature(how, meta, out.stages, [first_episodes(samples, episodes) for samples in part])
-        for part, out in zip(parts, outcomes, strict=True)
-    ]
 
-    def product(v: Tensor) -> Tensor:
-        return torch.stack([curvature(v) for curvature in curvatures]).sum(0) / n_tasks + damping * v
+    # the direction: F^-1 g by conjugate gradient, F the damped curvature of the KL, as long as that curvature allows
+    curvatures = []
+    for part, out in zip(parts, outcomes, strict=True):
+        read = [first_episodes(samples, episodes) for samples in part]
+        curvatures.append(meta_curvature(how, meta, out.stages, read))
 
-    step = unflatten(trust_region_step(product, gradient, max_kl, iterations), leaves)
+    def curvature_product(vector: Tensor) -> Tensor:
+        of_parts = [curvature(vector) for curvature in curvatures]
+        return torch.stack(of_parts).sum(0) / n_tasks + damping * vector
 
+    step = unflatten(trust_region_step(curvature_product, gradient, max_kl, iterations), leaves)
+
+    # the length: shortened until the objective rises, and the KL itself is within the bound
     def evaluate(fraction: float) -> tuple[Tensor, Tensor]:
-        moves = zip(meta.items(), step, strict=True)
-        moved = {k: (p + fraction * s).detach().requires_grad_() for (k, p), s in moves}
+        moved = {}
+        for (name, p), move in zip(meta.items(), step, strict=True):
+            moved[name] = (p + fraction * move).detach().requires_grad_()
         tried = [outer_objective(how, moved, part, differentiate=False) for part in parts]
         return _mean(out.objective for out in tried), _mean(out.kl for out in tried)
 
     start = _mean(out.objective for out in outcomes)
     fraction, objective, kl = line_search(evaluate, start, max_kl, _SHRINK, _TRIES)
     with torch.no_grad():
-        for p, s in zip(leaves, step, strict=True):
-            p += fraction * s
+        for p, move in zip(leaves, step, strict=True):
+            p += fraction * move
     return {"loss": -start.item(), "gain": objective - start.item(), "kl": kl, "fraction": fraction}
 
 
@@ -163,14 +190,26 @@ def check_outer(name: str) -> None:
         raise ValueError(f"outer={name!r} is not known; choose one of {', '.join(map(repr, OUTER))}")
 
 
-def _mean(parts: Any) -> Tensor:
+def _count_tasks(parts: Parts) -> int:
+    """T, over all parts."""
+    return sum(len(part[-1].mask) for part in parts)
+
+
+def _mean(parts: Iterable[Tensor]) -> Tensor:
     """Mean over tasks of numbers (T,) that lie in several parts."""
     return torch.cat(list(parts)).mean()
 
 
-def _held(distribution: Any) -> Any:
-    return type(distribution)(*(x.detach() for x in distribution))
+def _detached(parameters: Parameters) -> Parameters:
+    """The same numbers, as constants."""
+    return {name: p.detach() for name, p in parameters.items()}
+
+
+def _acted(policy: Distribution, samples: Samples) -> Distribution:
+    """The distributions that drew the samples, held; this policy's where the samples do not say."""
+    return map_tensors(torch.Tensor.detach, policy) if samples.acted is None else samples.acted
 
 
 def _replace_acted(batches: list[Samples], acted: Iterable[Any]) -> list[Samples]:
-    return [samples._replace(acted=a) for samples, a in zip(batches, acted, strict=True)]
+    """The batches, each with what drew its actions."""
+    return [samples._replace(acted=drawn_from) for samples, drawn_from in zip(batches, acted, strict=True)]
