@@ -95,16 +95,16 @@ def scoreboard(
     chosen: dict[str, MetaLearner | Reference] = {"random": make_reference("random", family), agent.name: agent}
     with suppress(ValueError):  # a family without best_action; its exact value may still be known
         chosen.setdefault("oracle", make_reference("oracle", family))
-    o = options
-    curves = [
-        evaluate(a.to(device), family, o.split, o.n_tasks, o.episodes, o.batches, o.seed) for a in chosen.values()
-    ]
+    split, n_tasks, seed = options.split, options.n_tasks, options.seed
+    curves = []
+    for each in chosen.values():
+        curves.append(evaluate(each.to(device), family, split, n_tasks, options.episodes, options.batches, seed))
     if "oracle" not in chosen:
         # the very tasks that evaluate drew
-        exact = family.oracle(family.sample_tasks(o.n_tasks, o.split, seeded_generator(device, o.seed, 0)))
+        exact = family.oracle(family.sample_tasks(n_tasks, split, seeded_generator(device, seed, 0)))
         if exact is not None:
-            per_task = exact.double().cpu().numpy()[:, None].repeat(o.batches, 1)
-            curves.append(Curve("oracle", o.split, per_task, *mean_interval(per_task), curves[0].env_steps))
+            per_task = exact.double().cpu().numpy()[:, None].repeat(options.batches, 1)
+            curves.append(Curve("oracle", split, per_task, *mean_interval(per_task), curves[0].env_steps))
     return curves
 
 
@@ -115,14 +115,13 @@ def table(curves: list[Curve], family: TaskFamily, options: EvaluateOptions) -> 
         f"{family.name} ({config}): {options.n_tasks} {options.split} tasks, seed {options.seed}\n"
         f"return per episode, mean and 95% interval over tasks; a batch is {options.episodes} episode(s)"
     )
-    width = max(len(c.agent) for c in curves) + 2
-    head = " " * width + "".join(f"{f'batch {i + 1}':>30}" for i in range(options.batches))
-    lines = [
-        f"{c.agent:{width}}"
-        + "".join(f"{f'{m:.4g} [{a:.4g}, {b:.4g}]':>30}" for m, a, b in zip(c.mean, c.low, c.high, strict=True))
-        for c in curves
-    ]
-    return "\n".join([title, head, *lines])
+    width = max(len(curve.agent) for curve in curves) + 2
+    lines = [title, " " * width + "".join(f"{f'batch {i + 1}':>30}" for i in range(options.batches))]
+    for curve in curves:
+        batches = zip(curve.mean, curve.low, curve.high, strict=True)
+        cells = [f"{mean:.4g} [{low:.4g}, {high:.4g}]" for mean, low, high in batches]
+        lines.append(f"{curve.agent:{width}}" + "".join(f"{cell:>30}" for cell in cells))
+    return "\n".join(lines)
 
 
 def as_csv(curves: list[Curve], options: EvaluateOptions) -> str:
@@ -130,8 +129,8 @@ def as_csv(curves: list[Curve], options: EvaluateOptions) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("agent", "split", "n_tasks", "episodes", "seed", "batch", "env_steps", "mean", "low", "high"))
-    for c in curves:
+    for curve in curves:
+        setting = (curve.agent, curve.split, options.n_tasks, options.episodes, options.seed)
         for i in range(options.batches):
-            setting = (c.agent, c.split, options.n_tasks, options.episodes, options.seed)
-            writer.writerow((*setting, i + 1, c.env_steps[i], c.mean[i], c.low[i], c.high[i]))
+            writer.writerow((*setting, i + 1, curve.env_steps[i], curve.mean[i], curve.low[i], curve.high[i]))
     return text.getvalue()
