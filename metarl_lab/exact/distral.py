@@ -48,10 +48,13 @@ def soft_value_iteration(
             f"{horizon}; give (T, S, A, S), (T, S, A) and a horizon of 1 or more"
         )
     alpha, beta = sharpness(kl_weight, entropy_weight)
-    after, plan = reward.new_zeros(n, states), []
+    after = reward.new_zeros(n, states)  # V_H
+    qs, vs, log_policies = [], [], []  # from the last step to the first
     for _ in range(horizon):
         expected = transition.reshape(n, states * actions, states) @ after.unsqueeze(-1)
         q = reward + discount * expected.reshape(n, states, actions)
         log_policy, after = boltzmann(log_shared.expand_as(q), q, alpha, beta)
-        plan.append((q, after, log_policy))
-    return SoftPlan(*(torch.stack(x[::-1]) for x in zip(*plan, strict=True)))
+        qs.append(q)
+        vs.append(after)
+        log_policies.append(log_policy)
+    return SoftPlan(torch.stack(qs[::-1]), torch.stack(vs[::-1]), torch.stack(log_policies[::-1]))

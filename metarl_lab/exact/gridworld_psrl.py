@@ -16,32 +16,38 @@ def posterior_sampling_returns(search: Search) -> np.ndarray:
     """
     check_search(search)
     near = distances(search.successor)[search.start]
-    known = np.array([known_value(search, goal, near) for goal in search.goals])
-    n = len(search.goals)
-    ways = [_ways(search, goal) for goal in search.goals]
-    left: np.ndarray = np.array([(1 << n) - 1])  # sets, as bits
-    chance: np.ndarray = np.ones(1)  # of each of them
-    met, returns = np.zeros(n), np.zeros(search.episodes)
-    for k in range(search.episodes):
-        returns[k] = met @ known
+    return_if_known = np.array([known_value(search, goal, near) for goal in search.goals])
+    ways_to = [_ways(search, goal) for goal in search.goals]
+    n_goals = len(search.goals)
+
+    # What is believed while the goal has not been met: the set of goals still possible, as bits, each equally likely.
+    left: np.ndarray = np.array([(1 << n_goals) - 1])  # the sets that occur
+    chance: np.ndarray = np.ones(1)  # of each of them, and that the goal is not met yet
+    met = np.zeros(n_goals)  # probability that the goal is this one and was met in an earlier episode
+    returns = np.zeros(search.episodes)
+    for episode in range(search.episodes):
+        returns[episode] = met @ return_if_known
         size = _count(left)
-        sets, weights = [], []
-        for drawn, paths in enumerate(ways):
-            for visits, probability in paths.items():
-                mass = chance * (left >> drawn & 1) / size * probability  # this goal drawn, and this way to it
-                some = mass > 0
-                mass, rest, each = mass[some], left[some], (mass / size)[some]
+        sets_after, chances_after = [], []
+        for drawn, ways in enumerate(ways_to):
+            for visits, probability in ways.items():
+                # this goal drawn from the posterior, and this shortest way to it walked
+                walked = chance * (left >> drawn & 1) / size * probability
+                some = walked > 0
+                walked, rest, walked_by_each = walked[some], left[some], (walked / size)[some]
+                # either the true goal lies on the way ...
                 for goal, step in visits:
-                    is_there = each @ (rest >> goal & 1)
-                    returns[k] += is_there * paid_after(search, step - 1)
+                    is_there = walked_by_each @ (rest >> goal & 1)
+                    returns[episode] += is_there * paid_after(search, step - 1)
                     met[goal] += is_there
+                # ... or it does not, and the goals on the way are ruled out
                 rest = rest & ~sum(1 << goal for goal, _ in visits)
-                missed = mass * _count(rest) / size[some]
-                returns[k] += missed.sum() * paid_after(search, search.horizon)
-                sets.append(rest[missed > 0])
-                weights.append(missed[missed > 0])
-        left, place = np.unique(np.concatenate(sets), return_inverse=True)
-        chance = np.bincount(place, np.concatenate(weights), len(left))
+                missed = walked * _count(rest) / size[some]
+                returns[episode] += missed.sum() * paid_after(search, search.horizon)
+                sets_after.append(rest[missed > 0])
+                chances_after.append(missed[missed > 0])
+        left, place = np.unique(np.concatenate(sets_after), return_inverse=True)
+        chance = np.bincount(place, np.concatenate(chances_after), len(left))
     return returns
 
 
