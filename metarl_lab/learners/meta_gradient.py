@@ -10,6 +10,7 @@ from torch import Tensor
 
 from metarl_lab.inner_loop import trial_metrics
 from metarl_lab.learners.base import MetaLearner
+from metarl_lab.nets.batched_mlp import Weights
 from metarl_lab.nets.task_actor_critic import ActorCritic, Kept, TaskActorCritic, held, live_share, steps_along
 from metarl_lab.ops.descent import descend
 from metarl_lab.ops.lambda_returns import episode_returns
@@ -70,11 +71,13 @@ class MetaGradientRLConfig:
 
 
 class MetaGradientRL(MetaLearner):
-    """theta' = theta + f(theta, tau; eta), eta <- eta + beta grad_eta J'(theta'(eta), tau'), eta = (discount, lambda).
+    """theta' = theta + f(tau, theta, eta), eta <- eta + beta grad_eta J'(tau', theta', eta'), eta = (discount, lambda).
 
-    f = step (g - v) grad log pi + value_step (g - v) grad v + entropy, g the lambda-return at eta of the batch tau (Xu,
-    van Hasselt & Silver 2018, section 1.2); J' is the policy gradient's objective on the *next* batch tau', acted by
-    theta', with the fixed outer discount. eta is the sigmoid of two logits, shared by all tasks and learned online.
+    Symbols and numbers are those of Xu, van Hasselt & Silver 2018. f (eq. 1) is one step of an actor-critic on the
+    batch tau, along (g_eta - v) grad log pi + (g_eta - v) grad v + grad entropy, each with its own step size or weight
+    (section 1.3); g_eta is the lambda-return (section 1.1). J' is the policy gradient's objective on the *next* batch
+    tau', acted by theta', with returns at the fixed outer eta'; its gradient reaches eta through theta' (eq. 2). eta is
+    the sigmoid of two logits (section 3.1), shared by all tasks and learned online.
 
     Memory: each task's own parameters. Absorbing a batch is one inner step with the discount and lambda learned so far.
     """
@@ -87,12 +90,12 @@ class MetaGradientRL(MetaLearner):
     def __init__(self, spec: Spec, config: MetaGradientRLConfig) -> None:
         _check(config)
         super().__init__(spec, config)
-        c = config
-        self.nets = TaskActorCritic(spec, c.hidden, c.activation)
-        self.discount_logit = torch.nn.Parameter(_logit(c.discount), requires_grad=c.learn_discount)
-        self.lambda_logit = torch.nn.Parameter(_logit(c.lam), requires_grad=c.learn_lambda)
-        self.optimizer = torch.optim.Adam(self.parameters(), lr=c.learning_rate)
-        self.living = Kept(self.nets.initial(c.meta_batch)) if c.persist else None
+        self.nets = TaskActorCritic(spec, config.hidden, config.activation)
+        self.discount_logit = torch.nn.Parameter(_logit(config.discount), requires_grad=config.learn_discount)
+        self.lambda_logit = torch.nn.Parameter(_logit(config.lam), requires_grad=config.learn_lambda)
+        # Weights that are not learned never get a gradient, and Adam passes them over.
+        self.optimizer = torch.optim.Adam(self.parameters(), lr=config.learning_rate)
+        self.living = Kept(self.nets.initial(config.meta_batch)) if config.persist else None
 
     def eta(self) -> tuple[Tensor, Tensor]:
         """The inner discount per step and the inner lambda, () each."""
@@ -100,7 +103,7 @@ class MetaGradientRL(MetaLearner):
 
     def begin(self, n_tasks: int, copies: int) -> ActorCritic:
         """Every task starts from the initial weights."""
-        first: ActorCritic = map_tensors(lambda w: w.detach().clone(), self.nets.initial(n_tasks))
+        first: ActorCritic = map_tensors(lambda weight: weight.detach().clone(), self.nets.initial(n_tasks))
         return first
 
     def act(self, memory: ActorCritic, seen: Seen, noise: Tensor) -> tuple[Tensor, ActorCritic]:
@@ -113,87 +116,147 @@ class MetaGradientRL(MetaLearner):
         return after
 
     def improved(self, agent: ActorCritic, episodes: Episodes, reward: Tensor) -> ActorCritic:
-        """theta'(eta): one inner step of every task, differentiable in eta and in the agent's weights.
+        """theta' = theta + f(tau, theta, eta), eq. 1: one inner step of every task.
 
-        reward (T, E, K, H) is what the outer value function predicts; the inner step goes by the reward seen.
+        Differentiable in eta and in the agent's weights. reward (T, E, K, H) is what the outer value function predicts;
+        the inner step goes by the reward seen.
         """
-        c, nets = self.config, self.nets
-        share = live_share(episodes)
-        value, next_value = nets.values(agent.value, episodes)
-        error = share * (episode_returns(episodes, episodes.reward, next_value, *self.eta()) - value)
-        policy = nets.policy(agent.policy, episodes.observation.flatten(1, 3))
-        gain = policy.log_prob(episodes.action.flatten(1, 3)), error.flatten(1)
-        bonus = policy.entropy(), c.entropy_weight * share.flatten(1)
-        outer = held(agent.outer_value, trainable=True)
-        outer_value, next_value = nets.values(outer, episodes)
-        target = episode_returns(episodes, reward, next_value, c.outer_discount, c.outer_lambda)
-        outer_error = (share * (target - outer_value)).detach()
+        config = self.config
+        share = live_share(episodes)  # sums over it are means over a task's live steps
+        value, next_value = self.nets.values(agent.value, episodes)
+        discount, lam = self.eta()
+        inner_return = episode_returns(episodes, episodes.reward, next_value, discount, lam)  # g_eta(tau)
+        weighted_advantage = share * (inner_return - value)  # keeps its graph: eta is to be differentiated
         return ActorCritic(
-            steps_along(agent.policy, c.inner_step, c.longest, gain, bonus),
-            steps_along(agent.value, c.value_step, c.longest, (value, error)),
-            held(steps_along(outer, c.value_step, c.longest, (outer_value, outer_error))),
+            policy=self._policy_step(agent.policy, episodes, share, weighted_advantage),
+            # (g_eta - v) grad v, a semi-gradient: g_eta is held, though it is made of v too
+            value=steps_along(agent.value, config.value_step, config.longest, (value, weighted_advantage)),
+            outer_value=self._outer_value_step(agent.outer_value, episodes, share, reward),
         )
 
-    def outer_objective(self, agent: ActorCritic, episodes: Episodes, reward: Tensor) -> Tensor:
-        """Mean over tasks and live steps of log pi_theta'(a | s) A, A the advantage at the outer discount and lambda.
+    def _policy_step(self, weights: Weights, episodes: Episodes, share: Tensor, weighted_advantage: Tensor) -> Weights:
+        """One step along (g_eta - v) grad log pi + entropy weight grad entropy, means over live steps (section 1.3).
 
-        Its gradient is the policy gradient of the outer return at theta', where ``episodes`` were acted by theta'.
-        reward (T, E, K, H) is what is to be maximised.
+        ``weighted_advantage`` is a constant to the gradient in the weights, and a function of eta to the meta-gradient.
         """
-        c = self.config
+        config = self.config
+        policy = self.nets.policy(weights, episodes.observation.flatten(1, 3))
+        policy_gradient = (policy.log_prob(episodes.action.flatten(1, 3)), weighted_advantage.flatten(1))
+        entropy_bonus = (policy.entropy(), config.entropy_weight * share.flatten(1))
+        return steps_along(weights, config.inner_step, config.longest, policy_gradient, entropy_bonus)
+
+    def _outer_value_step(self, weights: Weights, episodes: Episodes, share: Tensor, reward: Tensor) -> Weights:
+        """One step of the second value function towards the outer returns. It depends on no eta: no graph is kept."""
+        config = self.config
+        weights = held(weights, trainable=True)
+        value, next_value = self.nets.values(weights, episodes)
+        outer_return = episode_returns(episodes, reward, next_value, config.outer_discount, config.outer_lambda)
+        error = (share * (outer_return - value)).detach()
+        stepped: Weights = held(steps_along(weights, config.value_step, config.longest, (value, error)))
+        return stepped
+
+    def outer_objective(self, agent: ActorCritic, episodes: Episodes, reward: Tensor) -> Tensor:
+        """J'(tau', theta', eta'): mean over tasks and live steps of log pi_theta'(a | s) A, A the outer advantage.
+
+        Its gradient is the policy gradient of the outer return at theta', where ``episodes`` were acted by theta'
+        (section 1.3). reward (T, E, K, H) is what is to be maximised.
+        """
+        config = self.config
+        # The advantage at the outer discount and lambda, eta': a constant, as in any policy gradient.
         with torch.no_grad():
-            weights = agent.outer_value if c.outer_value == "own" else agent.value
+            weights = agent.outer_value if config.outer_value == "own" else agent.value
             value, next_value = self.nets.values(weights, episodes)
-            advantage = episode_returns(episodes, reward, next_value, c.outer_discount, c.outer_lambda) - value
+            discount, lam = config.outer_discount, config.outer_lambda
+            outer_return = episode_returns(episodes, reward, next_value, discount, lam)
+            advantage = outer_return - value
+
+        # log pi_theta'(a | s): what theta', and through it eta, can change.
         policy = self.nets.policy(agent.policy, episodes.observation.flatten(1, 3))
-        gain = policy.log_prob(episodes.action.flatten(1, 3)) * (live_share(episodes) * advantage).flatten(1)
-        return gain.sum(1).mean()
+        log_prob = policy.log_prob(episodes.action.flatten(1, 3))  # (T, E K H)
+
+        weighted_advantage = (live_share(episodes) * advantage).flatten(1)
+        return (log_prob * weighted_advantage).sum(1).mean()  # a mean over live steps, then over T
 
     def update(self, family: TaskFamily, tasks: Tasks, generator: torch.Generator) -> Metrics:
-        c = self.config
-        trial = begin(self, family, tasks, c.episodes)
+        """Online cross-validation (section 1): learn from one batch, be judged on the next, then learn from that one.
+
+        The agents take ``inner_steps`` inner steps; after every ``through`` of them Adam takes one on eta.
+        """
+        config = self.config
+        trial = begin(self, family, tasks, config.episodes)
         agent = self._start(count_tasks(tasks))
+
+        # The first batch tau, acted by theta.
         episodes, trial = collect(self, family, tasks, trial._replace(memory=held(agent)), generator)
-        acted, losses = [episodes], []
-        for _ in range(c.inner_steps // c.through):
-            agent = agent if c.learn_init else held(agent, trainable=True)
-            for _ in range(c.through):
+        acted = [episodes]
+        losses: list[Tensor] = []
+        for _ in range(config.inner_steps // config.through):
+            # The meta-gradient looks back no further than the last step on eta. Where the initial weights are learned
+            # there is only one such step, and it looks back to them.
+            if not config.learn_init:
+                agent = held(agent, trainable=True)
+
+            # theta' = theta + f(tau, theta, eta), eq. 1; then theta' acts the next batch, tau'.
+            for _ in range(config.through):
                 agent = self.improved(agent, episodes, family.training_reward(tasks, episodes))
                 episodes, trial = collect(self, family, tasks, trial._replace(memory=held(agent)), generator)
                 acted.append(episodes)
+
+            # J'(tau', theta', eta') on the batch that theta' acted.
             loss = -self.outer_objective(agent, episodes, family.training_reward(tasks, episodes))
             losses.append(loss.detach())
-            if c.learn_discount or c.learn_lambda or c.learn_init:
+
+            # grad_eta J', through theta' (eq. 2): descending the loss ascends J'.
+            if config.learn_discount or config.learn_lambda or config.learn_init:
                 descend(self.optimizer, loss, _LONGEST)
+
         if self.living is not None:
             self.living.save(held(agent))
-        discount, lam = (x.item() for x in self.eta())
-        return trial_metrics(acted, {"loss": torch.stack(losses).mean().item(), "discount": discount, "lambda": lam})
+        return self._metrics(acted, losses)
 
     def _start(self, n_tasks: int) -> ActorCritic:
-        """The agents at the start of an iteration."""
+        """The agents at the start of an iteration: new ones, or those that live on."""
         if self.living is None:
             return self.nets.initial(n_tasks)
         if n_tasks != len(self.living):
             raise ValueError(f"meta_gradient: {n_tasks} tasks for {len(self.living)} agents that live on; give as many")
         return self.living.load()
 
+    def _metrics(self, acted: list[Episodes], losses: list[Tensor]) -> Metrics:
+        """What the iteration reports: eta is that after it."""
+        discount, lam = self.eta()
+        mean_loss = torch.stack(losses).mean()
+        return trial_metrics(acted, {"loss": mean_loss.item(), "discount": discount.item(), "lambda": lam.item()})
 
-def _logit(x: float) -> Tensor:
-    return torch.tensor(x).logit().clamp(-_LARGEST_LOGIT, _LARGEST_LOGIT)
+
+def _logit(probability: float) -> Tensor:
+    """log(p / (1 - p)), within the largest logits."""
+    return torch.tensor(probability).logit().clamp(-_LARGEST_LOGIT, _LARGEST_LOGIT)
 
 
-def _check(c: MetaGradientRLConfig) -> None:
+def _check(config: MetaGradientRLConfig) -> None:
     """Raise ValueError for a field that is out of range."""
-    check_positive("meta_gradient", meta_batch=c.meta_batch, episodes=c.episodes, inner_steps=c.inner_steps)
-    check_positive("meta_gradient", inner_step=c.inner_step, value_step=c.value_step, longest=c.longest)
-    check_positive("meta_gradient", through=c.through, learning_rate=c.learning_rate)
+    check_positive(
+        "meta_gradient",
+        meta_batch=config.meta_batch,
+        episodes=config.episodes,
+        inner_steps=config.inner_steps,
+        inner_step=config.inner_step,
+        value_step=config.value_step,
+        longest=config.longest,
+        through=config.through,
+        learning_rate=config.learning_rate,
+    )
     for name in ("discount", "lam", "outer_discount", "outer_lambda"):
-        if not 0 <= getattr(c, name) <= 1:
-            raise ValueError(f"meta_gradient: {name}={getattr(c, name)!r} is not allowed; give a number from 0 to 1")
-    if c.outer_value not in ("own", "inner"):
-        raise ValueError(f"meta_gradient: outer_value={c.outer_value!r} is not known; choose 'own' or 'inner'")
-    if c.inner_steps % c.through:
-        raise ValueError(f"meta_gradient: through={c.through} does not divide inner_steps={c.inner_steps}")
-    if c.learn_init and (c.persist or c.through != c.inner_steps):
+        value = getattr(config, name)
+        if not 0 <= value <= 1:
+            raise ValueError(f"meta_gradient: {name}={value!r} is not allowed; give a number from 0 to 1")
+    if config.outer_value not in ("own", "inner"):
+        raise ValueError(f"meta_gradient: outer_value={config.outer_value!r} is not known; choose 'own' or 'inner'")
+    if config.inner_steps % config.through:
+        raise ValueError(
+            f"meta_gradient: through={config.through} does not divide inner_steps={config.inner_steps}; "
+            "give a divisor of it"
+        )
+    if config.learn_init and (config.persist or config.through != config.inner_steps):
         raise ValueError("meta_gradient: learn_init needs persist=False and through = inner_steps")

@@ -13,6 +13,8 @@ from metarl_lab.ops.distributions import Distribution
 from metarl_lab.ops.inner_step import expand
 from metarl_lab.types import Episodes, Spec, map_tensors
 
+_TINY = 1e-12  # below the square of any gradient that matters: the root of 0 has no derivative
+
 
 class ActorCritic(NamedTuple):
     """Every task's own weights, each (T, ...)."""
@@ -43,11 +45,11 @@ class TaskActorCritic(nn.Module):
 
     def initial(self, n_tasks: int) -> ActorCritic:
         """The initial weights as every task's own, without a copy."""
-        critics = (
-            {k: w.expand(n_tasks, *w.shape[1:]) for k, w in net.weights().items()}
-            for net in (self.critic, self.outer_critic)
+        return ActorCritic(
+            policy=expand(self.actor.parameters_by_name(), n_tasks),
+            value=_for_every_task(self.critic, n_tasks),
+            outer_value=_for_every_task(self.outer_critic, n_tasks),
         )
-        return ActorCritic(expand(self.actor.parameters_by_name(), n_tasks), *critics)
 
     def policy(self, weights: Weights, observation: Tensor) -> Distribution:
         """What each task's own policy does: observation (T, N, O)."""
@@ -55,45 +57,52 @@ class TaskActorCritic(nn.Module):
 
     def values(self, weights: Weights, episodes: Episodes) -> tuple[Tensor, Tensor]:
         """V(s_t) and V(s_{t+1}) by each task's own weights, (T, E, K, H) each; s_H is ``final_observation``."""
-        seen = torch.cat((episodes.observation, episodes.final_observation.unsqueeze(3)), 3)  # (T, E, K, H + 1, O)
-        v = self.critic(seen.flatten(1, 3), weights).view(seen.shape[:-1])
-        return v[..., :-1], v[..., 1:]
+        final = episodes.final_observation.unsqueeze(3)
+        states = torch.cat((episodes.observation, final), 3)  # (T, E, K, H + 1, O)
+        values = self.critic(states.flatten(1, 3), weights).view(states.shape[:-1])  # (T, E, K, H + 1)
+        return values[..., :-1], values[..., 1:]
+
+
+def _for_every_task(critic: BatchedMLP, n_tasks: int) -> Weights:
+    """The weights of one network as n_tasks views of them, (T, in, out) each."""
+    return {name: weight.expand(n_tasks, *weight.shape[1:]) for name, weight in critic.weights().items()}
 
 
 class Kept(nn.Module):
-    """A nesting of weights as buffers, so that it survives a resume."""
+    """The agents' weights as buffers, so that they survive a resume."""
 
     def __init__(self, agent: ActorCritic) -> None:
         super().__init__()
         for part, weights in agent._asdict().items():
-            for key, w in weights.items():
-                self.register_buffer(f"{part}_{key}", w.detach().clone())
+            for name, weight in weights.items():
+                self.register_buffer(f"{part}_{name}", weight.detach().clone())
 
     def __len__(self) -> int:
+        """T, the number of agents."""
         return len(next(self.buffers()))
 
     def load(self) -> ActorCritic:
         """What was saved last; copies."""
         parts: dict[str, Weights] = {}
-        for name, w in self.named_buffers():
-            part, key = name.rsplit("_", 1)
-            parts.setdefault(part, {})[key] = w.clone()
+        for buffer_name, weight in self.named_buffers():
+            part, name = buffer_name.rsplit("_", 1)
+            parts.setdefault(part, {})[name] = weight.clone()
         return ActorCritic(**parts)
 
     def save(self, agent: ActorCritic) -> None:
         """Overwrite in place."""
         for part, weights in agent._asdict().items():
-            for key, w in weights.items():
-                self.get_buffer(f"{part}_{key}").copy_(w)
+            for name, weight in weights.items():
+                self.get_buffer(f"{part}_{name}").copy_(weight)
 
 
 def held(agent: Any, trainable: bool = False) -> Any:
     """The same weights, cut off from how they came about."""
-    return map_tensors(lambda w: w.detach().requires_grad_(trainable), agent)
+    return map_tensors(lambda weight: weight.detach().requires_grad_(trainable), agent)
 
 
 def live_share(episodes: Episodes) -> Tensor:
-    """Of each live step in its task's mean, (T, E, K, H)."""
+    """The weight of each live step in its task's mean, (T, E, K, H): 1 over their number, and 0 where not live."""
     return episodes.mask / episodes.mask.sum((1, 2, 3), keepdim=True)
 
 
@@ -103,8 +112,16 @@ def steps_along(weights: Weights, size: float, longest: float, *terms: tuple[Ten
     c is a constant to this gradient, and whatever c depends on (a learned discount) may be differentiated in the
     result. y and c have the task axis first; a task's y depends on its own row of the weights alone.
     """
-    outputs, by = zip(*terms, strict=True)
-    slopes = torch.autograd.grad(outputs, list(weights.values()), by, create_graph=True)
-    norm = torch.stack([g.flatten(1).square().sum(1) for g in slopes]).sum(0).clamp_min(1e-12).sqrt()  # (T,)
-    scale = size * (longest / norm).clamp_max(1.0)
-    return {k: w + scale.view(-1, *[1] * (w.ndim - 1)) * g for (k, w), g in zip(weights.items(), slopes, strict=True)}
+    outputs = [output for output, _ in terms]
+    coefficients = [coefficient for _, coefficient in terms]
+    gradients = torch.autograd.grad(outputs, list(weights.values()), coefficients, create_graph=True)
+
+    squares = [gradient.flatten(1).square().sum(1) for gradient in gradients]  # (T,) of each weight
+    norm = torch.stack(squares).sum(0).clamp_min(_TINY).sqrt()  # (T,)
+    scale = size * (longest / norm).clamp_max(1.0)  # (T,)
+
+    stepped: Weights = {}
+    for (name, weight), gradient in zip(weights.items(), gradients, strict=True):
+        own_scale = scale.view(-1, *[1] * (weight.ndim - 1))  # (T, 1, ...)
+        stepped[name] = weight + own_scale * gradient
+    return stepped

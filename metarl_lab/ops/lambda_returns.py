@@ -37,13 +37,14 @@ def lambda_returns(
             "lambda_returns: reward, next_value, ended and terminated must have one shape, (L, ...); given "
             f"{[tuple(x.shape) for x in (reward, next_value, ended, terminated)]}"
         )
-    after = next_value[-1]
-    out = []
+    next_return = next_value[-1]  # G_L: nothing was acted after the last step, its value stands for it
+    returns = []
     for t in reversed(range(len(reward))):
-        mixed = torch.where(ended[t], next_value[t], (1 - lam) * next_value[t] + lam * after)
-        after = reward[t] + discount * torch.where(terminated[t], 0.0, mixed)
-        out.append(after)
-    return torch.stack(out[::-1])
+        mixed = (1 - lam) * next_value[t] + lam * next_return
+        bootstrapped = torch.where(ended[t], next_value[t], mixed)  # G_{t+1} of an ended episode is another one's
+        next_return = reward[t] + discount * torch.where(terminated[t], 0.0, bootstrapped)
+        returns.append(next_return)
+    return torch.stack(returns[::-1])
 
 
 def episode_returns(
