@@ -99,15 +99,13 @@ class MetaQ(MetaLearner):
     shares_memory = True
 
     def __init__(self, spec: Spec, config: MetaQConfig) -> None:
+        _check(config)
         super().__init__(spec, config)
-        counts = ("meta_batch", "episodes", "capacity", "gradient_steps", "batch_tasks", "batch", "target_every")
-        sizes = ("inner_step", "max_inner_norm", "reward_scale", "learning_rate", "max_grad_norm")
-        check_positive(self.name, **{key: getattr(config, key) for key in (*counts, *sizes)})
-        check_choice(self.name, "form", config.form, ("maml", "shared"))
         self.noise_size = 2 if spec.discrete else spec.action_size  # a coin, and an action
         self.net = QNetworks(spec, config.hidden, config.activation)
-        for key, p in self.net.named_parameters():
-            self.register_buffer("target_" + key.replace(".", "_"), p.detach().clone())
+        for name, parameter in self.net.named_parameters():
+            self.register_buffer(_target_name(name), parameter.detach().clone())
+        # The logarithm of each weight matrix's and bias's inner step size: a step size that is learned stays positive.
         log_rates = torch.tensor([config.inner_step for _ in self.net.parameters()]).log()
         if config.learned_rates and config.form == "maml":
             self.log_rates = nn.Parameter(log_rates)
@@ -118,27 +116,35 @@ class MetaQ(MetaLearner):
 
     def weights(self, which: str, n_tasks: int) -> Weights:
         """The shared weights as every task's own, without a copy: "trained" ones, or those of the "target"."""
-        own = ((k, self._late(k) if which == "target" else w) for k, w in self.net.named_parameters())
-        return {k: w.unsqueeze(0).expand(n_tasks, *w.shape) for k, w in own}
+        shared: Weights = dict(self.net.named_parameters())
+        if which == "target":
+            shared = {name: self._target(name) for name in shared}
+        return {name: weight.unsqueeze(0).expand(n_tasks, *weight.shape) for name, weight in shared.items()}
 
     def begin(self, n_tasks: int, copies: int) -> MetaQMemory:
-        weights = {k: w.detach().clone() for k, w in self.weights("trained", n_tasks).items()}
-        one = torch.ones_like(weights["critic.weight0"][:, 0, 0, 0])
-        return MetaQMemory(weights, self.config.explore_first * one, one)
+        """Every task starts from the shared weights, and explores."""
+        weights = {name: weight.detach().clone() for name, weight in self.weights("trained", n_tasks).items()}
+        one = torch.ones(n_tasks, dtype=weights["critic.weight0"].dtype, device=self.device)
+        return MetaQMemory(weights, explore=self.config.explore_first * one, pace=one)
 
     @torch.no_grad()
     def act(self, memory: MetaQMemory, seen: Seen, noise: Tensor) -> tuple[Tensor, MetaQMemory]:
-        best, explore = self.net.best(memory.weights, seen.observation), memory.explore.unsqueeze(1)
+        """Every task's own greedy action; a share of them random, or noise on all of them."""
+        greedy = self.net.best(memory.weights, seen.observation)
+        explore = memory.explore.unsqueeze(1)  # (T, 1)
         if self.spec.discrete:
             coin, pick = noise.unbind(-1)
-            return torch.where(coin < explore, (pick * self.spec.action_size).long(), best), memory
-        return self.net.box.from_unit((best + explore.unsqueeze(-1) * standard_normal(noise)).clamp(-1, 1)), memory
+            any_action = (pick * self.spec.action_size).long()
+            return torch.where(coin < explore, any_action, greedy), memory
+        noisy = greedy + explore.unsqueeze(-1) * standard_normal(noise)
+        return self.net.box.from_unit(noisy.clamp(-1, 1)), memory
 
     def absorb(self, memory: MetaQMemory, episodes: Episodes) -> MetaQMemory:
         """Some Q-learning steps of every task on its own episodes."""
-        c, one = self.config, torch.ones_like(memory.pace)
-        weights = self.adapted(memory.weights, transition_rows(episodes, episodes.reward), False, memory.pace)
-        return MetaQMemory(weights, c.explore_later * one, c.later_pace * one)
+        rows = transition_rows(episodes, episodes.reward)
+        weights = self.adapted(memory.weights, rows, graph=False, pace=memory.pace)
+        one = torch.ones_like(memory.pace)
+        return MetaQMemory(weights, explore=self.config.explore_later * one, pace=self.config.later_pace * one)
 
     @torch.enable_grad()
     def adapted(self, weights: Weights, rows: Rows, graph: bool, pace: Tensor | None = None) -> Weights:
@@ -147,55 +153,156 @@ class MetaQ(MetaLearner):
         theta_i <- theta_i - rate times the semi-gradient of task i's mean squared Bellman error. graph: the result is a
         function of ``weights``, to be differentiated; False: plain tensors from plain tensors.
         """
-        c, late, second_order = self.config, weights, graph and not self.config.first_order
-        sizes = self.log_rates.exp().unsqueeze(1) * (1.0 if pace is None else pace)  # (parameters, T or 1)
-        for n in range(c.inner_steps):
-            if not graph:
-                weights = {k: w.detach().requires_grad_() for k, w in weights.items()}
-            late = weights if n % c.target_every == 0 else late
-            slopes = self.net.semi_gradient(weights, late, rows, c.reward_scale, c.discount, second_order)
-            each = zip(weights.items(), shortened(slopes, c.max_inner_norm).values(), sizes, strict=True)
-            weights = {k: w - size[:, None, None, None] * slope for (k, w), slope, size in each}
-        return weights if graph else {k: w.detach() for k, w in weights.items()}
+        config = self.config
+        rates = self.log_rates.exp().unsqueeze(1)  # (weights, 1)
+        if pace is not None:
+            rates = rates * pace  # (weights, T)
+        rate_of = dict(zip(weights, rates.unbind(), strict=True))
+        second_order = graph and not config.first_order
+
+        target_weights = weights
+        for step in range(config.inner_steps):
+            if not graph:  # nothing will be differentiated through an earlier step
+                weights = {name: weight.detach().requires_grad_() for name, weight in weights.items()}
+            if step % config.target_every == 0:
+                target_weights = weights
+            gradients = self.net.semi_gradient(
+                weights, target_weights, rows, config.reward_scale, config.discount, second_order
+            )
+            gradients = shortened(gradients, config.max_inner_norm)
+            stepped: Weights = {}
+            for name, weight in weights.items():
+                rate = rate_of[name][:, None, None, None]  # (T or 1, 1, 1, 1)
+                stepped[name] = weight - rate * gradients[name]
+            weights = stepped
+
+        if graph:
+            return weights
+        return {name: weight.detach() for name, weight in weights.items()}
 
     def losses(self, rows: Rows, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """What an outer step descends, and of it the mean squared Bellman error; rows (T, 2 M, ...), both batches."""
-        c, n = self.config, len(rows["mask"])
-        weights, late, scored = self.weights("trained", n), self.weights("target", n), rows
-        if c.form == "maml":
+        """What an outer step descends, and of it the mean squared Bellman error.
+
+        rows (T, 2 M, ...): of each task both batches, what it was adapted on and what it acted then.
+        """
+        config, n_tasks = self.config, len(rows["mask"])
+        weights = self.weights("trained", n_tasks)
+        target_weights = self.weights("target", n_tasks)
+
+        # Inner steps on the first batch; the outer loss is on the other one. Both networks take the
+        # steps: the target is to say what the adapted weights are worth.
+        scored = rows
+        if config.form == "maml":
             first, scored = halves(rows)
-            weights, late = self.adapted(weights, first, graph=True), self.adapted(late, first, graph=False)
-        r = take(scored, any_live(scored["mask"], c.batch, generator))
+            weights = self.adapted(weights, first, graph=True)
+            target_weights = self.adapted(target_weights, first, graph=False)
+        # Of each task's transitions that the loss is on, some: (T, batch, ...).
+        batch = take(scored, any_live(scored["mask"], config.batch, generator))
+
+        # The target of double DQN, or of TD3: a constant.
+        noise_shape = (n_tasks, config.batch, self.spec.action_size)
+        noise = torch.rand(noise_shape, generator=generator, device=self.device)
+        reward = config.reward_scale * batch["training_reward"]
         with torch.no_grad():
-            noise = torch.rand(n, c.batch, self.spec.action_size, generator=generator, device=self.device)
-            reward = c.reward_scale * r["training_reward"]
-            y = self.net.target(weights, late, r["after"], reward, r["terminated"], c.discount, noise, c.smoothing)
-        error = (
-            (self.net.q(weights, r["observation"], self.net.box.to_unit(r["action"])) - y).square().mean((1, 2)).sum()
-        )
-        gain = 0.0 if self.spec.discrete else self.net.gain(weights, r["observation"]).mean()
-        return error - gain, error.detach()
+            target = self.net.target(
+                online=weights,
+                late=target_weights,
+                after=batch["after"],
+                reward=reward,
+                terminated=batch["terminated"],
+                discount=config.discount,
+                noise=noise,
+                std=config.smoothing,
+            )
+
+        # The Bellman error that is left after the inner steps, of q (C, T, batch): the mean over tasks
+        # and transitions, and the sum over Q-functions.
+        action = self.net.box.to_unit(batch["action"])
+        q = self.net.q(weights, batch["observation"], action)
+        bellman_error = (q - target).square().mean((1, 2)).sum()
+
+        # A policy climbs the first Q-function. Of discrete actions there is none: the greedy one is.
+        policy_loss = torch.zeros_like(bellman_error)
+        if not self.spec.discrete:
+            policy_loss = -self.net.gain(weights, batch["observation"]).mean()
+
+        loss = bellman_error + policy_loss
+        return loss, bellman_error.detach()
 
     def update(self, family: TaskFamily, tasks: Tasks, generator: torch.Generator) -> Metrics:
-        c = self.config
-        first, trial = collect(self, family, tasks, begin(self, family, tasks, c.episodes), generator)
+        """Finn et al. 2017, algorithm 3, with Q-learning inside and outside, and a replay buffer of tasks."""
+        config = self.config
+        # Each task acts a batch by the shared Q-function, exploring ...
+        first, trial = collect(self, family, tasks, begin(self, family, tasks, config.episodes), generator)
+
+        # ... takes the inner steps on it ...
         memory = self.absorb(trial.memory, first)
-        memory = memory._replace(explore=torch.full_like(memory.explore, c.explore_training))
+        memory = memory._replace(explore=torch.full_like(memory.explore, config.explore_training))
+
+        # ... and acts a second batch by its adapted Q-function, which the outer loss will be on.
         later, _ = collect(self, family, tasks, trial._replace(memory=memory), generator)
-        both = [transition_rows(x, family.training_reward(tasks, x)) for x in (first, later)]
-        self.replay.add({k: torch.cat((both[0][k], both[1][k]), 1) for k in both[0]})
-        error = torch.stack([self._step(generator) for _ in range(c.gradient_steps)]).mean().item()
-        scores = torch.stack([x.returns.mean((1, 2)) for x in (first, later)], 1)  # (T, 2)
-        (before, after), steps = scores.mean(0).tolist(), first.env_steps + later.env_steps
-        return Metrics({"return": after, "return_before": before, "env_steps": steps, "loss": error}, scores)
 
-    def _step(self, generator: torch.Generator) -> Tensor:
-        """One outer step, and the target network after it."""
-        c, (late, own) = self.config, zip(*((self._late(k), p) for k, p in self.net.named_parameters()), strict=True)
-        loss, error = self.losses(self.replay.sample(c.batch_tasks, generator), generator)
-        descend(self.optimizer, loss, c.max_grad_norm)
-        polyak(late, own, c.target_rate)
-        return error
+        # Off-policy: both batches of this task serve many outer steps, of this iteration and of later ones.
+        first_rows = transition_rows(first, family.training_reward(tasks, first))
+        later_rows = transition_rows(later, family.training_reward(tasks, later))
+        self.replay.add({name: torch.cat((first_rows[name], later_rows[name]), 1) for name in first_rows})
+        errors = [self._outer_step(generator) for _ in range(config.gradient_steps)]
+        return _metrics(first, later, torch.stack(errors).mean())
 
-    def _late(self, name: str) -> Tensor:
-        return self.get_buffer("target_" + name.replace(".", "_"))
+    def _outer_step(self, generator: torch.Generator) -> Tensor:
+        """theta <- theta - beta grad of the loss of the adapted weights, and the target network after it.
+
+        Returns the mean squared Bellman error before the step.
+        """
+        config = self.config
+        rows = self.replay.sample(config.batch_tasks, generator)
+        loss, bellman_error = self.losses(rows, generator)
+        descend(self.optimizer, loss, config.max_grad_norm)
+
+        names = [name for name, _ in self.net.named_parameters()]
+        polyak([self._target(name) for name in names], list(self.net.parameters()), config.target_rate)
+        return bellman_error
+
+    def _target(self, name: str) -> Tensor:
+        """The target network's weight of this name."""
+        return self.get_buffer(_target_name(name))
+
+
+def _target_name(name: str) -> str:
+    """The buffer that follows a parameter: buffers' names hold no dots."""
+    return "target_" + name.replace(".", "_")
+
+
+def _metrics(first: Episodes, later: Episodes, error: Tensor) -> Metrics:
+    """Returns before and after the inner steps, and the outer steps' mean squared Bellman error."""
+    before = first.returns.mean((1, 2))  # (T,)
+    after = later.returns.mean((1, 2))
+    scores = torch.stack((before, after), 1)  # (T, 2)
+    return_before, return_after = scores.mean(0).tolist()
+    values = {
+        "return": return_after,
+        "return_before": return_before,
+        "env_steps": first.env_steps + later.env_steps,
+        "loss": error.item(),
+    }
+    return Metrics(values, scores)
+
+
+def _check(config: MetaQConfig) -> None:
+    """Raise ValueError for a field that is out of range."""
+    check_positive(
+        "meta_q",
+        meta_batch=config.meta_batch,
+        episodes=config.episodes,
+        capacity=config.capacity,
+        gradient_steps=config.gradient_steps,
+        batch_tasks=config.batch_tasks,
+        batch=config.batch,
+        target_every=config.target_every,
+        inner_step=config.inner_step,
+        max_inner_norm=config.max_inner_norm,
+        reward_scale=config.reward_scale,
+        learning_rate=config.learning_rate,
+        max_grad_norm=config.max_grad_norm,
+    )
+    check_choice("meta_q", "form", config.form, ("maml", "shared"))
