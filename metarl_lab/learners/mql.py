@@ -100,98 +100,189 @@ class MQL(MetaLearner):
     shares_memory = False
 
     def __init__(self, spec: Spec, config: MQLConfig) -> None:
+        _check(config)
         super().__init__(spec, config)
-        positive = ("meta_batch", "capacity", "gradient_steps", "batch_tasks", "units", "policy_delay", "kept", "ridge")
-        rates = ("old_batch", "learning_rate", "adapt_rate", "reward_scale", "beta_clip", "max_grad_norm")
-        check_positive(self.name, **{key: getattr(config, key) for key in (*positive, *rates)})
         core = GRUCore(encoded_size(spec), config.units)
         core.reset_parameters()
         self.context = TrialContext(spec, core)
         self.net = TwinDelayed(spec, spec.observation_size + config.units, config.hidden)
-        fitted = [*core.parameters(), *self.net.critic.parameters()]
-        self.critic_optimizer = torch.optim.Adam(fitted, lr=config.learning_rate)
+        # The Q-functions' error trains the context too; the policy's gradient does not reach it.
+        self.critic_optimizer = torch.optim.Adam(
+            [*core.parameters(), *self.net.critic.parameters()], lr=config.learning_rate
+        )
         if self.net.actor is not None:
             self.actor_optimizer = torch.optim.Adam(self.net.actor.parameters(), lr=config.learning_rate)
         self.replay = Replay(config.capacity)
         self.kept = Kept(spec, config.units, config.kept)
 
     def begin(self, n_tasks: int, copies: int) -> MQLMemory:
-        hidden = self.context.core.initial(n_tasks * copies)[0].unflatten(0, (n_tasks, copies))
-        return MQLMemory(hidden, hidden, torch.ones(n_tasks, copies, dtype=torch.bool, device=self.device))
+        """Nothing read yet, the meta-trained heads, and no noise on the actions."""
+        (hidden,) = self.context.core.initial(n_tasks * copies)
+        hidden = hidden.unflatten(0, (n_tasks, copies))
+        greedy = torch.ones(n_tasks, copies, dtype=torch.bool, device=self.device)
+        return MQLMemory(hidden, entry=hidden, greedy=greedy)
 
     @torch.no_grad()
     def act(self, memory: MQLMemory, seen: Seen, noise: Tensor) -> tuple[Tensor, MQLMemory]:
-        x = encode_seen(self.spec, seen).flatten(0, 1)
-        hidden, _ = self.context.core.step(x, (memory.hidden.flatten(0, 1),))
-        hidden = hidden.unflatten(0, seen.reward.shape)
+        """Read the last transition into the context, and act on (observation, context)."""
+        encoded = encode_seen(self.spec, seen).flatten(0, 1)  # (T E, I)
+        hidden, _ = self.context.core.step(encoded, (memory.hidden.flatten(0, 1),))
+        hidden = hidden.unflatten(0, seen.reward.shape)  # (T, E, units)
         state = torch.cat((seen.observation, hidden), -1)
         action = self.net.act(memory.heads, state, noise, memory.greedy, self.config.exploration)
         return action, memory._replace(hidden=hidden)
 
     def absorb(self, memory: MQLMemory, episodes: Episodes) -> MQLMemory:
-        """Adapt each copy's own heads to its batch of episodes, and to kept data that is like it."""
-        c, lead, after = self.config, episodes.reward.shape[:2], memory._replace(entry=memory.hidden)
-        # a new task's reward says nothing about Q-functions of another reward; and at first nothing is kept
-        steps = 0 if bool(self.kept.guided) else c.new_steps, c.old_steps if bool(self.kept.filled) else 0
-        if not any(steps):
+        """Adaptation to a new task (section 3.2): each copy's own heads, to its batch of episodes and to old data."""
+        config = self.config
+        after = memory._replace(entry=memory.hidden)  # the next batch is acted from here
+        # A new task's reward says nothing about Q-functions of another reward.
+        new_steps = 0 if bool(self.kept.guided) else config.new_steps
+        # Before any meta-training there is no old data.
+        old_steps = config.old_steps if bool(self.kept.filled) else 0
+        if new_steps == 0 and old_steps == 0:
             return after
-        rows = {k: x.flatten(0, 1) for k, x in trial_rows(self.spec, episodes, episodes.reward).items()}
+
+        # The new task's data: states from the context that acted, and what their Q-values are fitted to.
+        rows = trial_rows(self.spec, episodes, episodes.reward)
+        rows = {name: column.flatten(0, 1) for name, column in rows.items()}  # (B, L, ...), B = T E
         state, action, target, live = self.solved(rows, memory.entry.flatten(0, 1))
-        beta, near = self.likeness(state, live)
-        new = Batch(state, action, target, live / live.sum(1, keepdim=True))
-        batches = [new] * steps[0] + self.kept.batches(beta, steps[1], c.old_batch)
-        start = map_tensors(lambda w: w.flatten(0, 1), memory.heads)
-        heads = self.net.adapted(start, batches, near, c.policy_delay, c.adapt_rate)
-        return after._replace(heads=map_tensors(lambda w: w.unflatten(0, lead), heads))
+        new_data = Batch(state, action, target, weight=live / live.sum(1, keepdim=True))
+
+        # How alike the old data is: beta of each old transition, and of all of them how near the heads must stay.
+        beta, proximal = self.likeness(state, live)
+
+        # First steps on the new data, then steps on the old, weighed by beta; both with the proximal term.
+        batches = [new_data] * new_steps + self.kept.batches(beta, old_steps, config.old_batch)
+        start = map_tensors(lambda weight: weight.flatten(0, 1), memory.heads)  # None stays None
+        heads = self.net.adapted(start, batches, proximal, config.policy_delay, config.adapt_rate)
+        copies = episodes.reward.shape[:2]  # (T, E)
+        return after._replace(heads=map_tensors(lambda weight: weight.unflatten(0, copies), heads))
 
     @torch.no_grad()
     def likeness(self, state: Tensor, live: Tensor) -> tuple[Tensor, Tensor]:
         """beta (B, kept) and the weight of the proximal term (B,), given new data: (B, L, O + units) and (B, L)."""
-        c, old = self.config, self.context.context(self.kept.state)
-        if not (c.propensity and bool(self.kept.filled)):
-            return state.new_ones(len(state), c.kept), state.new_full((len(state),), c.proximal)
-        beta = density_ratio(logistic_regression(self.context.context(state), live, old, c.ridge), old, c.beta_clip)
-        return beta, c.proximal * (1 - effective_sample_size(beta))
+        config = self.config
+        if not config.propensity or not bool(self.kept.filled):
+            alike = state.new_ones(len(state), config.kept)
+            return alike, state.new_full((len(state),), config.proximal)
+
+        # The classifier that tells the new task's contexts from the old ones (section 2.3).
+        new_context = self.context.context(state)
+        old_context = self.context.context(self.kept.state)
+        classifier = logistic_regression(new_context, live, old_context, config.ridge)
+
+        # beta = p_new(context) / p_old(context): its odds.
+        beta = density_ratio(classifier, old_context, config.beta_clip)
+
+        # 1 - ESS: the fewer old transitions count, the nearer to the meta-trained weights.
+        proximal = config.proximal * (1 - effective_sample_size(beta))
+        return beta, proximal
 
     @torch.no_grad()
     def solved(self, rows: Rows, before: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """State, unit action, target (by the target networks, without noise) and live, of trials (B, L, ...)."""
-        state, after = self.context(rows, before)
-        reward, terminated = (rows[key].flatten().unsqueeze(0) for key in ("reward", "terminated"))
-        scaled, after = self.config.reward_scale * reward, after.flatten(0, 1).unsqueeze(0)
-        target = self.net.target(after, scaled, terminated, self.config.discount)
-        return state, self.net.box.to_unit(rows["action"]), target.view_as(rows["reward"]), rows["live"]
+        state, next_state = self.context(rows, before)
+        reward = self.config.reward_scale * rows["reward"]
+        target = self.net.target(
+            _as_one(next_state), _as_one(reward), _as_one(rows["terminated"]), self.config.discount
+        ).view_as(reward)
+        return state, self.net.box.to_unit(rows["action"]), target, rows["live"]
 
     def update(self, family: TaskFamily, tasks: Tasks, generator: torch.Generator) -> Metrics:
-        c = self.config
+        """Meta-training: TD3 on the mean over all tasks; nothing is differentiated through adaptation."""
+        config = self.config
+        # Act a trial of each task, with noise on the actions.
         trial = begin(self, family, tasks)
-        trial = trial._replace(memory=trial.memory._replace(greedy=torch.zeros_like(trial.memory.greedy)))
-        episodes, _ = collect(self, family, tasks, trial, generator, c.episodes or self.spec.episodes)
+        exploring = trial.memory._replace(greedy=torch.zeros_like(trial.memory.greedy))
+        trial = trial._replace(memory=exploring)
+        episodes, _ = collect(self, family, tasks, trial, generator, config.episodes or self.spec.episodes)
+
+        # Into the replay buffer, whole trials, with the reward that is to be maximised.
         wanted = family.training_reward(tasks, episodes)
         self.kept.guided |= (wanted != episodes.reward).any()
-        self.replay.add({k: x[:, 0] for k, x in trial_rows(self.spec, episodes, wanted).items()})
-        losses = torch.stack([self._step(n, generator) for n in range(c.gradient_steps)])
-        # the context has just changed: what is kept is encoded anew
-        rows = self.replay.sample(min(self.replay.size, 4 * c.batch_tasks), generator)
-        self.kept.fill(*self.solved(rows), generator)
-        scores = episodes.returns.mean(1)  # (T, K), over E = 1
-        values = {"loss": losses[:, 0].mean().item(), "policy_loss": losses[:: c.policy_delay, 1].mean().item()}
-        return Metrics({"return": scores.mean().item(), "env_steps": episodes.env_steps, **values}, scores)
+        rows = trial_rows(self.spec, episodes, wanted)
+        self.replay.add({name: column[:, 0] for name, column in rows.items()})  # E = 1
 
-    def _step(self, n: int, generator: torch.Generator) -> Tensor:
-        """One update of context and Q-functions, and every ``policy_delay``-th time of policy and targets."""
-        c, rows = self.config, self.replay.sample(self.config.batch_tasks, generator)
-        parts = (*self.context(rows), *(rows[key] for key in ("action", "reward", "terminated", "live")))
-        state, after, action, reward, terminated, live = (y.flatten(0, 1).unsqueeze(0) for y in parts)
-        noise = torch.rand(*reward.shape, self.spec.action_size, generator=generator, device=self.device)
-        target = self.net.target(after, c.reward_scale * reward, terminated, c.discount, noise, c.smoothing)
-        batch = Batch(state, self.net.box.to_unit(action), target, live / live.sum())
-        loss = self.net.critic_loss(self.net.heads(), batch).sum()
-        descend(self.critic_optimizer, loss, c.max_grad_norm)
-        gain = torch.zeros_like(loss)
-        if n % c.policy_delay == 0:
+        # TD3's updates, each on whole trials of some tasks.
+        losses = torch.stack([self._td3_step(step, generator) for step in range(config.gradient_steps)])
+
+        # The context has just changed: what is kept for adaptation is encoded anew.
+        rows = self.replay.sample(min(self.replay.size, 4 * config.batch_tasks), generator)
+        state, action, target, live = self.solved(rows)
+        self.kept.fill(state, action, target, live, generator)
+        return self._metrics(episodes, losses)
+
+    def _td3_step(self, step: int, generator: torch.Generator) -> Tensor:
+        """TD3's algorithm 1: an update of context and Q-functions, and every d-th time of policy and targets.
+
+        d is ``policy_delay``. Returns the two losses, (2,).
+        """
+        config = self.config
+        batch = self._td3_batch(self.replay.sample(config.batch_tasks, generator), generator)
+        critic_loss = self.net.critic_loss(self.net.heads(), batch).sum()
+        descend(self.critic_optimizer, critic_loss, config.max_grad_norm)
+
+        actor_loss = torch.zeros_like(critic_loss)
+        if step % config.policy_delay == 0:
             if self.net.actor is not None:
-                gain = self.net.actor_loss(self.net.heads(), batch._replace(state=state.detach())).sum()
-                descend(self.actor_optimizer, gain, c.max_grad_norm)
-            self.net.follow(c.target_rate)
-        return torch.stack((loss, gain)).detach()
+                constant_context = batch._replace(state=batch.state.detach())
+                actor_loss = self.net.actor_loss(self.net.heads(), constant_context).sum()
+                descend(self.actor_optimizer, actor_loss, config.max_grad_norm)
+            self.net.follow(config.target_rate)
+        return torch.stack((critic_loss, actor_loss)).detach()
+
+    def _td3_batch(self, rows: Rows, generator: torch.Generator) -> Batch:
+        """All steps of trials (B, L, ...) as one batch (1, B L): states with the context in them, and their targets."""
+        config = self.config
+        state, next_state = self.context(rows)
+        reward = _as_one(rows["reward"])
+        noise = torch.rand(*reward.shape, self.spec.action_size, generator=generator, device=self.device)
+        target = self.net.target(
+            _as_one(next_state),
+            config.reward_scale * reward,
+            _as_one(rows["terminated"]),
+            config.discount,
+            noise,
+            config.smoothing,
+        )
+        action = self.net.box.to_unit(_as_one(rows["action"]))
+        live = _as_one(rows["live"])
+        return Batch(_as_one(state), action, target, weight=live / live.sum())
+
+    def _metrics(self, episodes: Episodes, losses: Tensor) -> Metrics:
+        """Returns while exploring, and the means of TD3's losses (steps, 2) over the steps that had them."""
+        scores = episodes.returns.mean(1)  # (T, K), over E = 1
+        values = {
+            "return": scores.mean().item(),
+            "env_steps": episodes.env_steps,
+            "loss": losses[:, 0].mean().item(),
+            "policy_loss": losses[:: self.config.policy_delay, 1].mean().item(),
+        }
+        return Metrics(values, scores)
+
+
+def _as_one(column: Tensor) -> Tensor:
+    """The steps of all trials as the rows of one task: (B, L, ...) -> (1, B L, ...)."""
+    return column.flatten(0, 1).unsqueeze(0)
+
+
+def _check(config: MQLConfig) -> None:
+    """Raise ValueError for a field that is out of range."""
+    check_positive(
+        "mql",
+        meta_batch=config.meta_batch,
+        capacity=config.capacity,
+        gradient_steps=config.gradient_steps,
+        batch_tasks=config.batch_tasks,
+        units=config.units,
+        policy_delay=config.policy_delay,
+        kept=config.kept,
+        ridge=config.ridge,
+        old_batch=config.old_batch,
+        learning_rate=config.learning_rate,
+        adapt_rate=config.adapt_rate,
+        reward_scale=config.reward_scale,
+        beta_clip=config.beta_clip,
+        max_grad_norm=config.max_grad_norm,
+    )

@@ -17,18 +17,27 @@ def trial_rows(spec: Spec, episodes: Episodes, training_reward: Tensor) -> Rows:
     ``x``: what was seen, encoded; ``after``: what followed the action, encoded as the next step of the same episode,
     whether or not there was one: the state in which values bootstrap through truncation.
     """
-    trials, length = episodes.reward.shape[:2], episodes.mask[0, 0].numel()
-    rows = {k: y.view(*trials, length, *y.shape[2:]) for k, y in transition_rows(episodes, training_reward).items()}
-    inside = torch.zeros_like(rows["mask"])
-    after = encode_seen(spec, Seen(rows["after"], rows["action"], rows["reward"], inside, 0))
-    order = torch.argsort((~rows["mask"]).to(torch.int8), dim=-1, stable=True)  # as ``sequences``
+    trials = episodes.reward.shape[:2]  # (T, E)
+    length = episodes.mask[0, 0].numel()  # L = K H
+    by_task = transition_rows(episodes, training_reward)  # (T, E K H, ...)
+    rows = {name: column.view(*trials, length, *column.shape[2:]) for name, column in by_task.items()}
+    live = rows["mask"]
+    no_start = torch.zeros_like(live)  # what follows a step is never the first of an episode
+    after = encode_seen(spec, Seen(rows["after"], rows["action"], rows["reward"], no_start, 0))
+    order = torch.argsort((~live).to(torch.int8), dim=-1, stable=True)  # as ``sequences``
 
-    def live_first(y: Tensor) -> Tensor:
-        return y.gather(2, order.reshape(order.shape + (1,) * (y.ndim - 3)).expand_as(y))
+    def live_first(column: Tensor) -> Tensor:  # (T, E, L, ...)
+        index = order.reshape(order.shape + (1,) * (column.ndim - 3)).expand_as(column)
+        return column.gather(2, index)
 
-    names = {"action": "action", "reward": "training_reward", "terminated": "terminated", "live": "mask"}
-    x = sequences(spec, episodes).x.transpose(0, 1).unflatten(0, trials)
-    return {"x": x, "after": live_first(after), **{k: live_first(rows[name]) for k, name in names.items()}}
+    return {
+        "x": sequences(spec, episodes).x.transpose(0, 1).unflatten(0, trials),  # it puts live steps first itself
+        "after": live_first(after),
+        "action": live_first(rows["action"]),
+        "reward": live_first(rows["training_reward"]),
+        "terminated": live_first(rows["terminated"]),
+        "live": live_first(live),
+    }
 
 
 class TrialContext(nn.Module):
@@ -40,7 +49,7 @@ class TrialContext(nn.Module):
         self.core = core
 
     def context(self, state: Tensor) -> Tensor:
-        """h of a state."""
+        """h_t of the state of step t."""
         return state[..., self.observed :]
 
     def forward(self, rows: Rows, before: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -48,14 +57,14 @@ class TrialContext(nn.Module):
 
         before (B, units): the core's state before the first step, where that is not a trial's beginning.
         """
-        x, after = (rows[key].transpose(0, 1) for key in ("x", "after"))  # (L, B, I)
+        x, after = rows["x"].transpose(0, 1), rows["after"].transpose(0, 1)  # (L, B, I)
         start = self.core.initial(x.shape[1]) if before is None else (before,)
-        hidden, _ = self.core.unroll(x, start)
+        hidden, _ = self.core.unroll(x, start)  # (L, B, units)
         with torch.no_grad():  # one step on from each, as if the episode went on: also where it was cut off
-            then, _ = self.core.step(after.flatten(0, 1), (hidden.flatten(0, 1),))
-        pairs = ((x, hidden), (after, then.view_as(hidden)))
-        now, later = (torch.cat((y[..., : self.observed], h), -1).transpose(0, 1) for y, h in pairs)
-        return now, later
+            next_hidden, _ = self.core.step(after.flatten(0, 1), (hidden.flatten(0, 1),))
+        state = torch.cat((x[..., : self.observed], hidden), -1)
+        next_state = torch.cat((after[..., : self.observed], next_hidden.view_as(hidden)), -1)
+        return state.transpose(0, 1), next_state.transpose(0, 1)
 
 
 class Kept(nn.Module):
@@ -80,17 +89,27 @@ class Kept(nn.Module):
     def fill(self, state: Tensor, action: Tensor, target: Tensor, live: Tensor, generator: torch.Generator) -> None:
         """Replace all by live steps of trials (B, L, ...), each equally likely, in random order."""
         chosen = torch.multinomial(live.flatten().float(), len(self.target), replacement=True, generator=generator)
-        for mine, x in ((self.state, state), (self.action, action), (self.target, target)):
-            mine.copy_(x.flatten(0, 1)[chosen])
+        self.state.copy_(state.flatten(0, 1)[chosen])
+        self.action.copy_(action.flatten(0, 1)[chosen])
+        self.target.copy_(target.flatten(0, 1)[chosen])
         self.filled.fill_(True)
 
     def batches(self, beta: Tensor, steps: int, size: int) -> list[Batch]:
         """``steps`` times the next ``size`` of them, from the first on and round; weighed by beta (B, n) / size."""
+        n_tasks = len(beta)
         found = []
         for step in range(steps):
-            at = (torch.arange(size, device=beta.device) + step * size) % len(self.target)
-            state, action, target = (
-                x[at].expand(len(beta), *x[at].shape) for x in (self.state, self.action, self.target)
+            place = (torch.arange(size, device=beta.device) + step * size) % len(self.target)
+            batch = Batch(
+                state=_for_every_task(self.state[place], n_tasks),
+                action=_for_every_task(self.action[place], n_tasks),
+                target=_for_every_task(self.target[place], n_tasks),
+                weight=beta[:, place] / size,
             )
-            found.append(Batch(state, action, target, beta[:, at] / size))
+            found.append(batch)
         return found
+
+
+def _for_every_task(column: Tensor, n_tasks: int) -> Tensor:
+    """The same rows for each of B tasks, without a copy: (N, ...) -> (B, N, ...)."""
+    return column.expand(n_tasks, *column.shape)

@@ -44,24 +44,30 @@ def logistic_regression(new: Tensor, mask: Tensor, old: Tensor, ridge: float, it
     if not ridge > 0:
         raise ValueError(f"logistic_regression: ridge={ridge!r} is not allowed; classes may separate, give more than 0")
     live = mask.to(new.dtype)
-    x = pad(torch.cat((new, old.expand(len(new), -1, -1)), 1), (0, 1), value=1.0)  # (B, M + N, F + 1)
-    share = torch.cat((live / live.sum(1, keepdim=True), live.new_full((len(new), len(old)), 1 / len(old))), 1) / 2
-    sign = torch.cat((torch.ones_like(live), live.new_full((len(new), len(old)), -1.0)), 1)
-    held = pad(new.new_full((new.shape[2],), ridge), (0, 1))  # (F + 1,)
+    n_tasks, n_old = len(new), len(old)
+    features = torch.cat((new, old.expand(n_tasks, -1, -1)), 1)
+    features = pad(features, (0, 1), value=1.0)  # (B, M + N, F + 1): the last one is the intercept's
+    label = torch.cat((torch.ones_like(live), live.new_full((n_tasks, n_old), -1.0)), 1)  # 1: new, -1: old
+    # what each row counts in the loss: half for each class, shared out evenly within it
+    share_new = live / live.sum(1, keepdim=True)
+    share_old = live.new_full((n_tasks, n_old), 1 / n_old)
+    share = torch.cat((share_new, share_old), 1) / 2  # (B, M + N)
+    penalty = pad(new.new_full((new.shape[2],), ridge), (0, 1))  # (F + 1,), 0 for the intercept
 
     def loss(weights: Tensor) -> Tensor:
-        margin = sign * (x @ weights.unsqueeze(-1)).squeeze(-1)
-        return (held * weights.square()).sum(-1) / 2 - (share * logsigmoid(margin)).sum(-1)
+        margin = label * (features @ weights.unsqueeze(-1)).squeeze(-1)
+        return (penalty * weights.square()).sum(-1) / 2 - (share * logsigmoid(margin)).sum(-1)
 
-    weights = x.new_zeros(len(new), x.shape[-1])
+    weights = features.new_zeros(n_tasks, features.shape[-1])
     for _ in range(iterations):
-        p = (sign * (x @ weights.unsqueeze(-1)).squeeze(-1)).sigmoid()  # of the right class
-        slope = held * weights - ((share * sign * (1 - p)).unsqueeze(-1) * x).sum(1)
-        bend = (x * (share * p * (1 - p)).unsqueeze(-1)).mT @ x + (held + 1e-6).diag()
-        step = torch.linalg.solve(bend, slope)
-        tried = torch.stack([weights - size * step for size in _SHRINKING])  # (5, B, F + 1)
-        best = torch.stack([loss(w) for w in tried]).argmin(0)
-        weights = tried[best, torch.arange(len(new), device=new.device)]
+        margin = label * (features @ weights.unsqueeze(-1)).squeeze(-1)
+        right = margin.sigmoid()  # (B, M + N), probability of the right class
+        gradient = penalty * weights - ((share * label * (1 - right)).unsqueeze(-1) * features).sum(1)
+        hessian = (features * (share * right * (1 - right)).unsqueeze(-1)).mT @ features + (penalty + 1e-6).diag()
+        newton_step = torch.linalg.solve(hessian, gradient)
+        tried = torch.stack([weights - size * newton_step for size in _SHRINKING])  # (5, B, F + 1)
+        best = torch.stack([loss(candidate) for candidate in tried]).argmin(0)  # (B,)
+        weights = tried[best, torch.arange(n_tasks, device=new.device)]
     return weights
 
 

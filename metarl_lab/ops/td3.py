@@ -16,7 +16,8 @@ from metarl_lab.ops.distributions import standard_normal
 def explored(action: Tensor, noise: Tensor, std: float, clip: float = float("inf")) -> Tensor:
     """clip(u + clip(std e, -c, c), -1, 1), e standard normal: an action of the unit box with noise on it.
 
-    To explore (c infinite), and to smooth the target (1802.09477, eq. 14). action and noise (..., A), noise uniform.
+    To explore (c infinite), and to smooth the target (1802.09477, section 5.3). action and noise (..., A), the noise
+    uniform.
     """
     if action.shape != noise.shape:
         raise ValueError(f"explored: action {tuple(action.shape)} and noise {tuple(noise.shape)} must have one shape")
@@ -44,5 +45,5 @@ def clipped_double_q(reward: Tensor, q: Tensor, terminated: Tensor, discount: fl
 
 def distance_from(weights: Mapping[str, Tensor], anchor: Mapping[str, Tensor]) -> Tensor:
     """1/2 |theta_b - theta|^2 over all parameters: weights (B, ...) each, anchor (1, ...) or (B, ...) -> (B,)."""
-    gaps = [(w - anchor[name]).square().flatten(1).sum(1) for name, w in weights.items()]
-    return torch.stack(gaps).sum(0) / 2
+    squares = [(weight - anchor[name]).square().flatten(1).sum(1) for name, weight in weights.items()]  # (B,) each
+    return torch.stack(squares).sum(0) / 2
