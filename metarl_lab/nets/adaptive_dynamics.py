@@ -43,8 +43,9 @@ class AdaptiveDynamics(nn.Module):
         if form == "recurrent":
             self.core = GRUCore(2 * spec.observation_size + spec.action_size + 1, latent)
         if form == "gradient":
+            # alpha's logarithm is learned: alpha stays positive
             start = torch.tensor(inner_step).log()
-            self.log_steps = nn.ParameterDict({k: nn.Parameter(start.clone()) for k in self.model.weights()})
+            self.log_steps = nn.ParameterDict({name: nn.Parameter(start.clone()) for name in self.model.weights()})
 
     def adapt(self, past: Rows, known: Tensor) -> Weights:
         """The weights after each of B windows, (B, ...); differentiable in theta and alpha where gradients are enabled.
@@ -52,21 +53,33 @@ class AdaptiveDynamics(nn.Module):
         The window's error is the sum over the transitions that are ``known`` (B, M), divided by M: one that is half
         full moves half as far, an empty one not at all. past (B, M, ...).
         """
-        weights = {k: w.expand(len(known), -1, -1) for k, w in self.model.weights().items()}
+        # theta, once for every window: each will move by itself.
+        weights = {name: weight.expand(len(known), -1, -1) for name, weight in self.model.weights().items()}
         if self.form != "gradient":
             return weights
+
+        # The gradient of each window's own error. Where nobody will differentiate the result (while
+        # acting), theta is cut off and no graph of the step is kept.
         differentiable = torch.is_grad_enabled()
         with torch.enable_grad():
             if not differentiable:
-                weights = {k: w.detach().requires_grad_() for k, w in weights.items()}
-            loss = (self.model.errors(past, weights) * known).sum() / known.shape[1]
-            gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=differentiable)
-        sizes = (self.log_steps[k].exp() for k in weights)
-        return {k: w - size * g for (k, w), size, g in zip(weights.items(), sizes, gradients, strict=True)}
+                weights = {name: weight.detach().requires_grad_() for name, weight in weights.items()}
+            window_error = (self.model.errors(past, weights) * known).sum() / known.shape[1]
+            gradients = torch.autograd.grad(window_error, list(weights.values()), create_graph=differentiable)
+
+        # theta' = theta - alpha gradient, with an alpha for each weight matrix and bias.
+        adapted: Weights = {}
+        for (name, weight), gradient in zip(weights.items(), gradients, strict=True):
+            alpha = self.log_steps[name].exp()
+            adapted[name] = weight - alpha * gradient
+        return adapted
 
     def read(self, newest: Rows, latent: Tensor) -> Tensor:
         """The GRU's state (B, Z) after one more transition, rows (B, ...); other forms have none to change."""
-        return self.core.step(self.model.normalised(newest), (latent,))[0] if self.form == "recurrent" else latent
+        if self.form != "recurrent":
+            return latent
+        after, _ = self.core.step(self.model.normalised(newest), (latent,))
+        return after
 
     def imagine(self, past: Rows, known: Tensor, latent: Tensor) -> Model:
         """A model to plan with (``ops.mpc``), adapted to B windows or to the GRU's states (B, Z)."""
@@ -81,20 +94,28 @@ class AdaptiveDynamics(nn.Module):
         horizon = self.spec.horizon
         if self.form != "recurrent":
             return windows(rows, horizon, past, future, generator)
-        whole = windows(rows, horizon, 1, horizon, generator)
+        whole = windows(rows, horizon, 1, horizon, generator)  # a future of a whole episode starts at its first step
         return whole._replace(past=whole.future, known=whole.live)
 
-    def error(self, w: Windows, adapted: bool = True) -> Tensor:
+    def error(self, cut: Windows, adapted: bool = True) -> Tensor:
         """Mean error on what came after each window, of the model that adapted to it, or of the model as it is.
 
         Recurrent: mean over the steps of the episode, each predicted from the state before it.
         """
-        rows, known = w.future, w.known if adapted else torch.zeros_like(w.known)
+        future = cut.future
         if self.form == "recurrent":
-            x = self.model.normalised(w.past).transpose(0, 1)
-            (nothing,) = self.core.initial(x.shape[1])
-            after = self.core.unroll(x, (nothing,))[0]
-            context = torch.cat((nothing.unsqueeze(0), after[:-1])).transpose(0, 1)
-            rows = rows | {"context": context if adapted else torch.zeros_like(context)}
-        errors = self.model.errors(rows, self.adapt(w.past, known))
-        return (errors * w.live).sum() / w.live.sum().clamp_min(1)
+            context = self._states_before(cut.past)
+            if not adapted:
+                context = torch.zeros_like(context)  # as if the GRU had read nothing
+            future = future | {"context": context}
+        known = cut.known if adapted else torch.zeros_like(cut.known)  # an empty window moves no weight
+        errors = self.model.errors(future, self.adapt(cut.past, known))  # (B, F)
+        return (errors * cut.live).sum() / cut.live.sum().clamp_min(1)
+
+    def _states_before(self, episode: Rows) -> Tensor:
+        """The GRU's state before each step of B episodes, (B, H, Z): nothing, then what has read the steps up to it."""
+        transitions = self.model.normalised(episode).transpose(0, 1)  # (H, B, I)
+        (nothing,) = self.core.initial(transitions.shape[1])  # (B, Z)
+        after, _ = self.core.unroll(transitions, (nothing,))  # (H, B, Z)
+        before = torch.cat((nothing.unsqueeze(0), after[:-1]))
+        return before.transpose(0, 1)

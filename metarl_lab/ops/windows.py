@@ -22,8 +22,8 @@ class Recent(NamedTuple):
 
     def rows(self) -> Rows:
         """As B = T E problems, (B, M, ...). None of them ended its episode: the next observation was seen."""
-        named = {name: x.flatten(0, 1) for name, x in self._asdict().items()}
-        return named | {"terminated": torch.zeros_like(named["valid"])}
+        columns = {name: column.flatten(0, 1) for name, column in self._asdict().items()}
+        return columns | {"terminated": torch.zeros_like(columns["valid"])}
 
 
 def nothing_recent(spec: Spec, n_tasks: int, copies: int, size: int, device: torch.device) -> Recent:
@@ -39,10 +39,18 @@ def push(recent: Recent, last: Tensor, seen: Seen) -> Recent:
 
     What leads from an episode's end to the start of the next is no transition: there the window is emptied.
     """
-    newest = (last, seen.action, seen.reward, seen.observation, ~seen.start)
-    moved = [torch.cat((old[:, :, 1:], new.unsqueeze(2)), 2) for old, new in zip(recent, newest, strict=True)]
-    observation, action, reward, after, valid = moved
-    return Recent(observation, action, reward, after, valid & ~seen.start.unsqueeze(-1))
+    inside = ~seen.start
+
+    def push_one(old: Tensor, new: Tensor) -> Tensor:  # (T, E, M, ...), (T, E, ...)
+        return torch.cat((old[:, :, 1:], new.unsqueeze(2)), 2)
+
+    return Recent(
+        observation=push_one(recent.observation, last),
+        action=push_one(recent.action, seen.action),
+        reward=push_one(recent.reward, seen.reward),
+        after=push_one(recent.after, seen.observation),
+        valid=push_one(recent.valid, inside) & inside.unsqueeze(-1),
+    )
 
 
 class Windows(NamedTuple):
@@ -60,13 +68,20 @@ def windows(rows: Rows, horizon: int, past: int, future: int, generator: torch.G
     rows (T, N H, ...): N episodes of H steps laid end to end, as ``transition_rows`` has them. Each episode and each t
     from 0 to H - F is equally likely, so windows are as full, or as empty, as they are while acting. F is cut to H.
     """
-    n, width = rows["mask"].shape
+    n_tasks, width = rows["mask"].shape
     if width % horizon:
         raise ValueError(f"windows: {width} transitions are no whole number of episodes of {horizon} steps")
     future, device = min(future, horizon), generator.device
-    first = horizon * torch.randint(width // horizon, (n, 1), generator=generator, device=device)
-    t = torch.randint(horizon - future + 1, (n, 1), generator=generator, device=device)
-    before = t - past + torch.arange(past, device=device)  # (T, M), below 0 where the episode had not begun
-    earlier = take(rows, first + before.clamp_min(0))
-    later = take(rows, first + t + torch.arange(future, device=device))
-    return Windows(earlier, earlier["mask"] & (before >= 0), later, later["mask"])
+    episode = torch.randint(width // horizon, (n_tasks, 1), generator=generator, device=device)
+    t = torch.randint(horizon - future + 1, (n_tasks, 1), generator=generator, device=device)
+    first = horizon * episode  # where the episode begins in its row
+    steps_before = t - past + torch.arange(past, device=device)  # (T, M), below 0 where the episode had not begun
+    steps_after = t + torch.arange(future, device=device)  # (T, F)
+    earlier = take(rows, first + steps_before.clamp_min(0))
+    later = take(rows, first + steps_after)
+    return Windows(
+        past=earlier,
+        known=earlier["mask"] & (steps_before >= 0),
+        future=later,
+        live=later["mask"],
+    )
