@@ -83,17 +83,24 @@ class Kept(nn.Module):
 
     def load(self) -> ActorCritic:
         """What was saved last; copies."""
-        parts: dict[str, Weights] = {}
-        for buffer_name, weight in self.named_buffers():
-            part, name = buffer_name.rsplit("_", 1)
-            parts.setdefault(part, {})[name] = weight.clone()
-        return ActorCritic(**parts)
+        return ActorCritic(
+            policy=self._copies("policy"), value=self._copies("value"), outer_value=self._copies("outer_value")
+        )
 
     def save(self, agent: ActorCritic) -> None:
         """Overwrite in place."""
         for part, weights in agent._asdict().items():
             for name, weight in weights.items():
                 self.get_buffer(f"{part}_{name}").copy_(weight)
+
+    def _copies(self, part: str) -> Weights:
+        """The weights of one part, by their own names."""
+        prefix = f"{part}_"  # no part's name begins another's
+        copies: Weights = {}
+        for buffer_name, weight in self.named_buffers():
+            if buffer_name.startswith(prefix):
+                copies[buffer_name.removeprefix(prefix)] = weight.clone()
+        return copies
 
 
 def held(agent: Any, trainable: bool = False) -> Any:
