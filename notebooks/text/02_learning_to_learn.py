@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 02 Learning to learn: tasks, two loops, and a memory
 #
-# **Reading time:** 40 min. **Run time:** 25 s.
+# **Reading time:** 40 min. **Run time:** 35 s.
 #
 # ## What you will be able to do
 # - say *task*, *task distribution*, *trial*, *inner loop* and *outer loop* precisely, and read papers that do not;
@@ -19,20 +19,25 @@ import pandas as pd
 import torch
 
 import metarl_lab as ml
-from metarl_lab.runs.files import find_folder
-from metarl_lab.exact.bernoulli_bandit import index_policy_value, solve_bandit
+from metarl_lab.chapters.ch02_learning_to_learn import experiments, figures
+from metarl_lab.chapters.ch02_learning_to_learn.widget import (
+    memory_stepper,
+    record_gradient,
+    record_recurrent,
+)
 from metarl_lab.exact.bandits import count_pull
+from metarl_lab.exact.bernoulli_bandit import index_policy_value, solve_bandit
 from metarl_lab.ops.sampling import random_argmax
 from metarl_lab.ops.statistics import mean_interval
-from metarl_lab.teach.figures import adaptation_curves, draw_anchors, figure_with_alt, look, new_figure
-from metarl_lab.rollout import begin, collect, seeded_generator
-from metarl_lab.teach import announce, check, hint, quiz, show_source, speed, verdict
-from metarl_lab.types import Seen
-from metarl_lab.chapters.ch02_learning_to_learn.widget import memory_stepper, record_gradient, record_recurrent
+from metarl_lab.rollout import seeded_generator
+from metarl_lab.runs.files import find_folder
+from metarl_lab.teach import announce, check, claim, hint, iterations, quiz, result
+from metarl_lab.teach import show_table, speed
+from metarl_lab.teach.figures import figure_with_alt
 
-torch.set_num_threads(1)  # these networks are small: more threads only wait for each other
-SPEED = speed()
-announce(SPEED, {"peek": 8, "quick": 25, "full": 300})
+torch.set_num_threads(1)  # small networks: more threads only wait for each other
+SPEED = speed()  # "peek", "quick" or "full"
+announce(SPEED, {"peek": 12, "quick": 35, "full": 300})
 
 # %% [markdown]
 # ## 1. A task, many tasks, a trial
@@ -52,20 +57,23 @@ ARMS, PULLS = 5, 10
 bandit = ml.make_family("bernoulli_bandit", arms=ARMS, horizon=PULLS)
 tasks = bandit.sample_tasks(4, "train", torch.Generator().manual_seed(0))
 
-pd.DataFrame(tasks.mean.numpy(), columns=[f"arm {i} pays" for i in range(ARMS)]).assign(
-    best_return=bandit.oracle(tasks).numpy()
-).rename_axis("task").round(2)
+table = pd.DataFrame(tasks.mean.numpy(), columns=[f"arm {i} pays" for i in range(ARMS)])
+table["best return"] = bandit.oracle(tasks).numpy()
+table.rename_axis("task").round(2)
 
 # %% [markdown]
 # Any fixed arm pays ½ on average: 5 points a trial. Someone who knew the task would get $10 E[\max_i p_i]=8.33$.
 # Everything between 5 and 8.33 must be *learned within ten pulls*. Limit: here only the pay-offs differ between
 # tasks. Dynamics, goals or observations can differ too.
+
+# %% [markdown] tags=["document"]
+# **What the documents say, and what is true**
 #
-# > **What the documents say, and what is true.** They use *meta-task* (元任务) in two senses. For document 000 (2.1) it
-# > is the goal one level up: learning *how* to learn tasks; there is **one**. For document 002 (2.1, 3.1) meta-tasks
-# > are the training tasks $T_1,\dots,T_N$ themselves; there are **many**. Research papers say *meta-objective* for
-# > the first and *task* (or *meta-training task*) for the second. In this book "task" is always the second, and we
-# > avoid the word meta-task.
+# They use *meta-task* (元任务) in two senses. For document 000 (2.1) it
+# is the goal one level up: learning *how* to learn tasks; there is **one**. For document 002 (2.1, 3.1) meta-tasks
+# are the training tasks $T_1,\dots,T_N$ themselves; there are **many**. Research papers say *meta-objective* for
+# the first and *task* (or *meta-training task*) for the second. In this book "task" is always the second, and we
+# avoid the word meta-task.
 
 # %%
 quiz("02.a")
@@ -92,10 +100,12 @@ class Counter:
         self.bonus = bonus  # c: the one number that meta-training may change
 
     def begin(self, n_tasks, copies):
-        return torch.zeros(n_tasks, copies, ARMS, 2)  # memory (T, E, k, 2): nothing has paid, nothing has failed
+        # memory (T, E, k, 2): nothing has paid, nothing has failed
+        return torch.zeros(n_tasks, copies, ARMS, 2)
 
     def act(self, memory, seen, noise):
-        memory = count_pull(memory, seen.action, seen.reward)  # take in the last transition
+        # take in the last transition, then score every arm
+        memory = count_pull(memory, seen.action, seen.reward)
         n = memory.sum(-1)
         score = (1 + memory[..., 0]) / (2 + n) + self.bonus / (1 + n)
         return random_argmax(score, noise[..., 0]), memory
@@ -114,7 +124,10 @@ class Counter:
 def update(bonus, seed):
     """One meta-training iteration: 2,000 training tasks, 10 pulls each."""
     proposal = bonus * float(np.exp(np.random.default_rng(seed).normal(0, 0.7)))
-    score = {c: ml.evaluate(Counter(c), bandit, "train", n_tasks=2000, seed=seed).mean[0] for c in (bonus, proposal)}
+    score = {}
+    for c in (bonus, proposal):
+        played = ml.evaluate(Counter(c), bandit, "train", n_tasks=2000, seed=seed)
+        score[c] = played.mean[0]
     return max(score, key=score.get)
 
 
@@ -129,36 +142,49 @@ for iteration in range(30):
 
 # %%
 def exact(c):
-    return index_policy_value(ARMS, PULLS, lambda s, f, left: (1 + s) / (2 + s + f) + c / (1 + s + f))
+    def score(paid, failed, pulls_left):
+        n = paid + failed
+        return (1 + paid) / (2 + n) + c / (1 + n)
+
+    return index_policy_value(ARMS, PULLS, score)
 
 
-grid = np.linspace(0, 2, 101)
-J, best_possible = np.array([exact(c) for c in grid]), solve_bandit(ARMS, PULLS).value
+best_possible = solve_bandit(ARMS, PULLS).value
 print(f"before meta-training, c = 1:     {exact(1.0):.3f} points per trial")
 print(f"another choice, c = 0.1:         {exact(0.1):.3f}")
 print(f"Bayes-optimal play, any agent:   {best_possible:.3f}")
 
 # %%
-figure, ax = new_figure()
-ax.plot(grid, J, **{**look(0), "marker": None}, label="exact J(c)")
-ax.plot(visited, [exact(c) for c in visited], "o", color=look(1)["color"], label="visited by the outer loop")
-draw_anchors(ax, {"random": 5.0, "Bayes-optimal": best_possible})
-ax.set(xlabel="exploration bonus c (probability)", ylabel="return (points per trial)", xlim=(0, 2))
-ax.legend(frameon=False, loc="upper right", bbox_to_anchor=(1, 0.9))
-figure_with_alt(ax, "Exact return against bonus c: highest near 0.1, falling towards random as c grows to 2")
-
-# %% tags=["nbval-ignore-output", "raw"]
+grid = np.linspace(0, 2, 101)
+figure_with_alt(
+    figures.value_of_bonus(
+        grid,
+        np.array([exact(c) for c in grid]),
+        [(c, exact(c)) for c in visited],
+        {"random": 5.0, "Bayes-optimal": best_possible},
+    ),
+    alt="Exact return against bonus c: highest near 0.1, falling towards random as c "
+    "grows to 2",
+)
 tuned = visited[-1]
-after, before = (ml.evaluate(Counter(c), bandit, "test", n_tasks=20_000) for c in (tuned, 1.0))
-gain = mean_interval(after.per_task - before.per_task)  # paired: same tasks, same luck
-print(f"meta-trained c = {tuned:.3f}: {after}\nc = 1: {before}")
-print("gain on test tasks: {:.2f} [{:.2f}, {:.2f}]".format(*(float(x[0]) for x in gain)))
-
-# %%
-verdict("gain on held-out tasks, lower end of its 95% interval", gain[1][0], at_least=0.5)
-verdict("distance from Bayes-optimal play", best_possible - exact(tuned), at_least=0, at_most=0.15)
+after, before = (
+    ml.evaluate(Counter(c), bandit, "test", n_tasks=20_000) for c in (tuned, 1.0)
+)
+# paired: both played the same tasks with the same luck
+gain, low, high = (float(x[0]) for x in mean_interval(after.per_task - before.per_task))
+result("gain on held-out tasks", gain, near=0.8, within=0.1, interval=(low, high))
+result("lower end of its 95% interval", low, at_least=0.5)
+result(
+    "distance of the tuned counter from Bayes-optimal play",
+    best_possible - exact(tuned),
+    at_least=0,
+    at_most=0.15,
+)
 
 # %% [markdown]
+# The cliff is at $c = 1/3$: after one pull that paid, the arm scores $2/3 + c/2$ and an untried one $1/2 + c$, so
+# above $1/3$ the counter leaves an arm that has just paid.
+#
 # One number, chosen over tasks, is worth about 0.8 points on tasks never seen, and ends within a hair of the best
 # that *any* agent can do. Nothing about any one task was kept: only how to learn. Limit: right for *this*
 # distribution and *ten* pulls; nothing makes it right elsewhere.
@@ -170,98 +196,107 @@ verdict("distance from Bayes-optimal play", best_possible - exact(tuned), at_lea
 # |---|---|---|
 # | our counter | counts | every step |
 # | RL2, in-context transformers | hidden state; history | every step |
-# | PEARL, VariBAD | a belief over the task | every episode; every step |
+# | PEARL, VariBAD | a belief over the task | every step (PEARL acts on one draw of it for a whole episode) |
 # | MAML, ProMP, Reptile, Meta-SGD | the task's own parameters | at `absorb` |
 # | ANIL, CAVIA | the task's head; its context parameters | at `absorb` |
-# | meta-Q-learning; MB-MPO, GrBAL | adapted Q-function; adapted dynamics | at `absorb` |
+# | meta-Q-learning | adapted Q-function | at `absorb` |
+# | MB-MPO | the task's own policy parameters | at `absorb` |
+# | GrBAL | dynamics adapted to the last few steps | every step |
 # | fine-tuning | ordinary parameters, *no outer loop over adaptation* | at `absorb` |
 #
 # Document 000 speaks of an **inner model** (内部模型), which learns the task, and an **outer model** (外部模型), which
 # learns how to change the inner one; 004 of a *meta-policy* (元策略) that generates task policies. Here are both parts,
-# in numbers, for three learners.
+# in numbers, for three learners: the next cell makes MAML, RL2 and the counter, and counts.
 
-# %%
-nav = ml.make_family("point_navigation", horizon=50)  # walk to a goal in the plane that only the reward reveals
+# %% tags=["hide-input"]
+# walk to a goal in the plane that only the reward reveals
+nav = ml.make_family("point_navigation", horizon=50)
 maml = ml.make_learner("maml", nav, hidden=(32, 32), meta_batch=10, episodes=10)
 rl2 = ml.make_learner("rl2", bandit, hidden=32, learning_rate=5e-3)
+rows = {
+    "counter": (1, Counter(1.0).begin(1, 1).numel()),
+    "RL2": experiments.sizes(rl2),
+    "MAML": experiments.sizes(maml),
+}
+columns = ["outer: meta-trained", "inner: memory of a trial"]
+print(pd.DataFrame(rows, index=columns).T)
 
-
-def size(learner, memory):
-    """(numbers that meta-training changes, numbers that each of 10 trials carries)."""
-    tensors = memory.parameters.values() if hasattr(memory, "parameters") else [memory.hidden]
-    return sum(p.numel() for p in learner.parameters()), sum(x.numel() for x in tensors) // 10
-
-
-rows = {"counter": (1, Counter(1.0).begin(10, 1).numel() // 10)}
-rows |= {x.name: size(x, x.begin(10, 1)) for x in (rl2, maml)}
-pd.DataFrame(rows, index=["outer: meta-trained", "inner: memory of a trial"]).T
+# %% [markdown] tags=["document"]
+# **What the documents say, and what is true**
+#
+# 000 (2.2) says that an agent *usually contains two models*, and its
+# code hands both to one optimiser. The table shows otherwise: MAML's inner model is a **copy** of the outer
+# parameters, one for each trial, thrown away afterwards; RL2 has **one** network, whose weights are the outer part
+# and whose activations are the inner part. If one optimiser moved the inner part too, it would cross trials, and
+# there would be one loop, not two.
 
 # %% [markdown]
-# > **What the documents say, and what is true.** 000 (2.2) says that an agent *usually contains two models*, and its
-# > code hands both to one optimiser. The table shows otherwise: MAML's inner model is a **copy** of the outer
-# > parameters, one for each trial, thrown away afterwards; RL2 has **one** network, whose weights are the outer part
-# > and whose activations are the inner part. If one optimiser moved the inner part too, it would cross trials, and
-# > there would be one loop, not two.
-#
 # Not all is learned, either. The counter and MAML have a fixed inner *rule* (count; one gradient step) and learn its
 # constant or its starting point. RL2 learns the rule itself.
 #
 # ## 4. Train both, now
+# MAML's `absorb` is one step of the policy gradient, which chapter 01 wrote out, from the shared start and for each
+# task on its own: $\theta_i' = \theta + \alpha \nabla J_i(\theta)$. Its `update` moves the start $\theta$ so that the
+# return *after* that step rises (chapter 05 builds it). RL2's `act` feeds what was just seen, the last action and
+# reward, into a recurrent network, whose state is all that it remembers; its `update` is policy gradient on whole
+# trials (chapter 08).
+#
 # **Predict:** after a minute or less of meta-training, will MAML's policy be good *before* it has adapted?
-
-# %%
-show_source(type(maml).absorb)
-show_source(type(rl2).act)
 
 # %%
 if SPEED == "peek":
     maml, nav, _ = ml.load("data/checkpoints/maml-point_navigation")
     rl2, bandit, _ = ml.load("data/checkpoints/rl2-bernoulli_bandit-5x10")
 else:
-    more = {"quick": (20, 45), "full": (400, 800)}[SPEED]
-    ml.train(maml, nav, more[0], device="cpu")
-    ml.train(rl2, bandit, more[1], device="cpu")
-new_maml, new_rl2 = ml.make_learner("maml", nav, hidden=(32, 32), seed=1), ml.make_learner("rl2", bandit, seed=1)
+    ml.train(maml, nav, iterations(SPEED, quick=20, full=400), device="cpu")
+    ml.train(rl2, bandit, iterations(SPEED, quick=45, full=800), device="cpu")
 
 # %% [markdown]
 # Now act out trials on *held-out* tasks, and look at how each does as its trial goes on: MAML by batch of 20
-# episodes, absorbed one after the other; RL2 by pull.
-
-
-# %%
-def by_pull(agent, n_tasks=4000):
-    """Mean reward of each pull, with its 95% interval over test tasks, as a curve."""
-    tasks = bandit.sample_tasks(n_tasks, "test", seeded_generator("cpu", 5, 1))
-    acted, _ = collect(agent, bandit, tasks, begin(agent, bandit, tasks), seeded_generator("cpu", 5, 2))
-    per_task = acted.reward[:, 0, 0].double().numpy()  # (T, H)
-    return ml.Curve("", "test", per_task, *mean_interval(per_task), env_steps=np.arange(PULLS))
-
-
-curve, start = (ml.evaluate(x, nav, n_tasks=40, episodes=20, batches=4) for x in (maml, new_maml))
-walk = ml.evaluate(ml.make_reference("random", nav), nav, n_tasks=40, episodes=20).mean[0]
-best_walk = ml.evaluate(ml.make_reference("oracle", nav), nav, n_tasks=40).mean[0]
-pulls = {x: by_pull(a) for x, a in (("RL2, meta-trained", rl2), ("RL2, untrained", new_rl2))}
-pulls["Bayes-optimal"] = by_pull(ml.make_reference("bayes_optimal", bandit))
-figure, (left, right) = new_figure(1, 2, width=9.6)
-maml_curves = {"MAML, meta-trained": curve, "MAML, untrained": start}
-ground = {"random": walk, "oracle": best_walk}
-adaptation_curves(maml_curves, ground, x_label="batches absorbed", ax=left)
-labels = {"x_label": "pulls made", "y_label": "reward per pull (points)"}
-adaptation_curves(pulls, {"random": 0.5, "oracle": 5 / 6}, **labels, ax=right)
-right.set_ylim(0.36, 0.86)
-right.legend(frameon=False, fontsize=9, loc="lower right")
-figure_with_alt(figure, "Two panels: within a trial, trained MAML and RL2 rise above their untrained copies")
-
-# %% tags=["nbval-ignore-output", "raw"]
-returns = {x: c.per_task.sum(1).mean() for x, c in pulls.items()}
-print(f"MAML trained {curve}\nuntrained {start}\nrandom walk {walk:.1f}")
-print("points per trial:", {x: round(float(r), 2) for x, r in returns.items()})
+# episodes, absorbed one after the other (in training it had 10, to save time); RL2 by pull. Beside them stand
+# untrained copies of both, random play, and the best that is possible.
 
 # %%
-verdict("MAML: return after one inner step", curve.mean[1], at_least=-16)
-verdict("its gain over the random walk", curve.mean[1] - walk, at_least=5)
-points = returns["RL2, meta-trained"]
-verdict("RL2: points per trial (random 5.00, best possible 6.66)", points, at_least=5.5, at_most=6.8)
+new_maml = ml.make_learner("maml", nav, hidden=(32, 32), seed=1)
+new_rl2 = ml.make_learner("rl2", bandit, seed=1)
+trial = {"n_tasks": 40, "episodes": 20}
+curve, start = (ml.evaluate(x, nav, **trial, batches=4) for x in (maml, new_maml))
+walk, best_walk = (
+    ml.evaluate(ml.make_reference(name, nav), nav, **trial).mean[0]
+    for name in ("random", "oracle")
+)
+bayes = ml.make_reference("bayes_optimal", bandit)
+agents = {"rl2": rl2, "rl2, untrained": new_rl2, "bayes_optimal": bayes}
+pulls = {name: experiments.reward_by_pull(x, bandit) for name, x in agents.items()}
+
+# %%
+figure_with_alt(
+    figures.within_a_trial(
+        {"maml": curve, "maml, untrained": start},
+        {"random": walk, "oracle": best_walk},
+        pulls,
+        {"random": 0.5, "oracle": 5 / 6},
+    ),
+    alt="Two panels: within a trial, trained MAML and RL2 rise above their untrained "
+    "copies",
+)
+
+# %%
+by_batch = pd.DataFrame({"trained": curve.mean, "untrained": start.mean})
+by_batch.index.name = "batches absorbed"
+show_table(by_batch, "MAML: return per episode", 1)
+claim("MAML: trained above untrained", by_batch, "trained > untrained")
+result("MAML: return before its first absorb", curve.mean[0], at_most=-14)
+result("MAML: return after one inner step", curve.mean[1], at_least=-16)
+result("its gain over the random walk", curve.mean[1] - walk, at_least=5)
+slow = start.mean[1] - start.mean[0]
+result("untrained MAML: gain of the first absorb", slow, at_least=0.5, at_most=8)
+
+points = pulls["rl2"].per_task.sum(1).mean()
+result("RL2: points per trial (best 6.66)", points, at_least=5.5, at_most=6.8)
+climb = {name: c.mean[-1] - c.mean[0] for name, c in pulls.items()}
+result("RL2: last pull minus first", climb["rl2"], at_least=0.08)
+result("untrained: the same", climb["rl2, untrained"], near=0, within=0.05)
 
 # %% [markdown]
 # Both climb *within* a trial, on tasks they have never met. Untrained RL2 does not climb at all; untrained MAML is
@@ -274,7 +309,8 @@ verdict("RL2: points per trial (random 5.00, best possible 6.66)", points, at_le
 # longer. **Predict:** at which moments will MAML's bars (top right) be above zero? And RL2's?
 #
 # Left: the world. For RL2: the chance of each pull (bars), beside what could be known exactly by then (posterior mean
-# and 90% interval). Middle: the memory, one row a number. Right: how far it moved. Use the arrow keys.
+# and 90% interval). Middle: the memory as a strip of colours, with one row for each number in it and one column for
+# each moment. Right: how far all of it moved from one moment to the next. Use the arrow keys.
 
 # %%
 expert, _, _ = ml.load("data/checkpoints/rl2-bernoulli_bandit-5x10")
@@ -287,76 +323,76 @@ stepper.show()
 # blank again. Limit: that a memory *moves* does not say that it moves *rightly*; for that, compare RL2's bars with
 # the posterior (chapter 18 does).
 #
-# **Nothing crosses a trial**, and no task sees another. Both can be checked to the last bit: put another task in
-# place of task 1 of 0, 1, 2, with the same noise, and ask whose memory is different; then play the first trial again.
-
+# **Nothing crosses a trial**, and no task sees another. Both can be checked to the last bit. Let three tasks, 0, 1 and
+# 2, play a trial side by side. Then put another task in the place of task 1, keep all the noise as it was, and play
+# again: only the memory of task 1 may be different. Then play the first three once more: every memory must be what it
+# was the first time.
 
 # %%
-def memory_after_a_trial(agent, family, tasks):
-    trial = begin(agent, family, tasks, copies=5)
-    acted, trial = collect(agent, family, tasks, trial, seeded_generator("cpu", 8))
-    memory = agent.absorb(trial.memory, acted)
-    return memory.hidden if hasattr(memory, "hidden") else memory.parameters["weight0"]
-
-
-for agent, family, field in ((maml, nav, "goal"), (rl2, bandit, "mean")):
+both = (("MAML", maml, nav, "goal"), ("RL2", rl2, bandit, "mean"))
+for name, agent, family, field in both:
     tasks = family.sample_tasks(3, "test", seeded_generator("cpu", 7))
-    other = getattr(tasks, field).clone()
-    other[1] = 1 - other[1]  # another task in the middle; the same noise everywhere
-    played = (tasks, tasks._replace(**{field: other}), tasks)
-    one, two, again = (memory_after_a_trial(agent, family, x) for x in played)
-    moved = [not torch.equal(a, b) for a, b in zip(one, two, strict=True)]
-    print(f"{agent.name}: memories of tasks 0, 1, 2 differ: {moved}; first trial repeats: {torch.equal(one, again)}")
+    other = experiments.with_another_task(tasks, field, place=1)
+    first, changed, again = (
+        experiments.memory_after_a_trial(agent, family, played)
+        for played in (tasks, other, tasks)
+    )
+    moved = [not torch.equal(a, b) for a, b in zip(first, changed, strict=True)]
+    print(f"{name}: memories of tasks 0, 1, 2 differ: {moved};")
+    print(f"  the first trial repeats: {torch.equal(first, again)}")
 
 # %% [markdown]
 # ## 6. Context is what happened
-# > **What the documents say, and what is true.** 000 (2.3) calls *context* (上下文信息) task information such as a
-# > game's rules or an environment's features. An agent that is *given* those need not infer anything: that is a
-# > task-conditioned policy, and our oracle. In meta-RL the context is the trial's own **history** of actions and
-# > rewards, and inferring the task from it is the whole problem.
+# An agent needs to know which task it is in. Who tells it?
+
+# %% [markdown] tags=["document"]
+# **What the documents say, and what is true**
 #
-# So probe it. Give RL2 two histories that differ in one reward.
-
-
-# %%
-def second_pull(agent, reward, start=False):
-    """First pull; it gives `reward`; then: the agent's memory as it chooses its second pull, and the first arm."""
-    memory, action, last, noise = agent.begin(1, 1), torch.tensor([[-1]]), 0.0, torch.full((1, 1, 1), 0.5)
-    for last, first in ((0.0, True), (reward, start)):
-        arm = action
-        seen = Seen(torch.ones(1, 1, 1), action, torch.tensor([[last]]), torch.tensor([[first]]), 0)
-        action, memory = agent.act(memory, seen, noise)
-    return memory.hidden, arm.item()
-
-
-(failed, arm), (paid, _) = second_pull(rl2, 0.0), second_pull(rl2, 1.0)
-print("one reward changes the memory:", not torch.equal(failed, paid))
-
-# %% tags=["nbval-ignore-output", "raw"]
-again = [rl2.net.distribution(h).logits.softmax(-1)[0, 0, arm].item() for h in (failed, paid)]
-print(f"chance of pulling the same arm again: {again[0]:.2f} after no pay, {again[1]:.2f} after pay")
-
-# %%
-verdict("rise of that chance when the arm has paid", again[1] - again[0], at_least=0.2)
+# 000 (2.3) calls *context* (上下文信息) task information such as a
+# game's rules or an environment's features. An agent that is *given* those need not infer anything: that is a
+# task-conditioned policy, and our oracle. In meta-RL the context is the trial's own **history** of actions and
+# rewards, and inferring the task from it is the whole problem.
 
 # %% [markdown]
-# > **What the document says, and what is true.** The diagram that closes 002's section 2.3 is about something else:
-# > text corpus, pre-training, a *language model*, then fine-tuning or prompting. It has no task distribution, no
-# > reward and no trial. Read charitably, it is `finetune`: pre-train on all tasks, then adapt, with *no outer loop
-# > that sees the adaptation*. The difference is measurable: point navigation as published by MAML's authors.
+# So probe it. Give RL2 two histories that differ in one reward: it pulls an arm, the arm pays nothing or pays 1, and
+# we look at its hidden state as it chooses its second pull.
 
 # %%
-published = pd.read_csv(find_folder("data/published") / "point_navigation.csv", index_col="method")
-published.loc[["maml", "pretrained (inferred: file sens0)"], ["step0", "step1", "step2", "step3"]].round(1)
+failed, arm = experiments.after_first_pull(rl2, reward=0.0)
+paid, _ = experiments.after_first_pull(rl2, reward=1.0)
+print("one reward changes the memory:", not torch.equal(failed, paid))
+again = [
+    rl2.net.distribution(hidden).logits.softmax(-1)[0, 0, arm].item()
+    for hidden in (failed, paid)
+]
+rise = again[1] - again[0]
+result("rise of the chance to pull it again if it paid", rise, at_least=0.2)
+
+# %% [markdown] tags=["document"]
+# **What the document says, and what is true**
+#
+# The diagram that closes 002's section 2.3 is about something else:
+# text corpus, pre-training, a *language model*, then fine-tuning or prompting. It has no task distribution, no
+# reward and no trial. Read charitably, its two arms are two learners of this book. Prompting with a few examples is
+# learning by memory: the examples are the history, and the network's activations hold what it makes of them, as in
+# RL2 (chapter 10 trains such transformers). Fine-tuning is `finetune`: pre-train on all tasks, then adapt, with *no
+# outer loop that sees the adaptation*. That difference is measurable: point navigation as published by MAML's authors.
+
+# %%
+file = find_folder("data/published") / "point_navigation.csv"
+published = pd.read_csv(file, index_col="method")
+methods = ["maml", "pretrained (inferred: file sens0)"]
+steps = ["step0", "step1", "step2", "step3"]
+published.loc[methods, steps].rename({"maml": "MAML"}).round(1)
 
 # %% [markdown]
 # Both start at -40 to -41; after one gradient step MAML is at -11.7, pre-training at -19.7. (A single publication;
 # that the second row is pre-training is inferred from a file's name. Chapter 05 repeats both.)
 #
 # ## Exercises
-# **02.1** *The memory of the counter, in one go.* Write `absorb_counts(counts, action, reward)`: counts (k, 2) of
-# (paid, failed), then N pulls, action (N,) and reward (N,) of 0 or 1; return the new counts.
-
+# Write your answer over the `...` and run the cell. Until then it shows the task.
+#
+# **02.1** The memory of the counter after a whole batch, in one go: its `absorb`, if `act` did not do the work.
 
 # %%
 def absorb_counts(counts, action, reward): ...
@@ -368,18 +404,16 @@ check("02.1", absorb_counts)
 hint("02.1")
 
 # %% [markdown]
-# **02.2** *Which memory changes when?* A trial has 3 batches of 2 episodes of 100 steps, and `absorb` is called after
-# each batch. How often does the memory change during the trial for MAML, for RL2 (which plays the episodes one after
-# the other), and for random play? Three whole numbers.
+# **02.2** Which memory changes when? Count the changes during a trial for MAML, for RL2, and for random play.
 
 # %%
-changes = ...  # [maml, rl2, random]
+def changes(batches, episodes, steps): ...
+
+
 check("02.2", changes)
 
 # %% [markdown]
-# **02.3** *What did adapting gain?* From `curve.per_task` (tasks, batches), write `adaptation_gain(per_task)`: the
-# mean over tasks of last batch minus first, and its standard error (tasks are the sample; ddof = 1). Return both.
-
+# **02.3** What did adapting gain, and how sure is that? `curve.per_task` has what you need.
 
 # %%
 def adaptation_gain(per_task): ...
@@ -388,10 +422,7 @@ def adaptation_gain(per_task): ...
 check("02.3", adaptation_gain)
 
 # %% [markdown]
-# **02.4** *Deliver the last transition.* For one trial, action (K, H) and reward (K, H): write
-# `seen_at_starts(action, reward)`, returning (K, 2): the (last action, last reward) that the agent sees at the first
-# step of each episode. Before a trial: (-1, 0).
-
+# **02.4** Deliver the last transition: what an agent must be shown at the first step of each episode of a trial.
 
 # %%
 def seen_at_starts(action, reward): ...
@@ -400,6 +431,8 @@ def seen_at_starts(action, reward): ...
 check("02.4", seen_at_starts)
 
 # %% [markdown]
+# Stuck? `hint("02.3")`, and so on, gives a nudge, and `solution("02.3")` shows one answer.
+#
 # ## Break it
 # A colleague wraps agents so that "each episode starts cleanly". The paper's protocol calls every pull an episode,
 # ten to a trial; others cut the same ten pulls into two episodes of five. The wrapped agent's scores:
@@ -416,24 +449,31 @@ class CleanStart:
     def act(self, memory, seen, noise):
         action = torch.where(seen.start, -1, seen.action)
         reward = torch.where(seen.start, 0.0, seen.reward)
-        return self.agent.act(memory, seen._replace(action=action, reward=reward), noise)
+        seen = seen._replace(action=action, reward=reward)
+        return self.agent.act(memory, seen, noise)
 
 
-scores = {}
+rows = []
 for steps in (1, 2, 5, 10):
     cut = ml.make_family("bernoulli_bandit", arms=ARMS, horizon=steps)
-    agents = {"counter": Counter(0.1), "wrapped": CleanStart(Counter(0.1))}
-    scores[steps] = {
-        n: ml.evaluate(a, cut, n_tasks=20_000, episodes=PULLS // steps).mean[0] * PULLS / steps
-        for n, a in agents.items()
-    }
-
-# %% tags=["nbval-ignore-output", "raw"]
-print(pd.DataFrame(scores).T.rename_axis("pulls per episode").round(2))
-
-# %%
-verdict("wrapped, 1 pull per episode", scores[1]["wrapped"], at_least=4.9, at_most=5.1)
-verdict("wrapped, 10 pulls per episode", scores[10]["wrapped"], at_least=6.55)
+    trial = {"n_tasks": 20_000, "episodes": PULLS // steps}
+    plain, wrapped = (
+        ml.evaluate(agent, cut, **trial).mean[0] * PULLS / steps
+        for agent in (Counter(0.1), CleanStart(Counter(0.1)))
+    )
+    rows.append((steps, plain, wrapped))
+scores = pd.DataFrame(rows, columns=["pulls per episode", "counter", "wrapped"])
+scores = scores.set_index("pulls per episode")
+show_table(scores, "Points per trial of ten pulls")
+result("counter", scores["counter"], near=6.66, within=0.05)
+wrapped = scores["wrapped"]
+result("wrapped, 1 pull per episode", wrapped[1], at_least=4.9, at_most=5.1)
+result("wrapped, 10 pulls per episode", wrapped[10], at_least=6.55)
+claim(
+    "wrapped: more than at the next shorter episodes",
+    scores,
+    lambda table: table["wrapped"].diff().fillna(1) > 0,
+)
 
 # %%
 quiz("02.b")
@@ -445,8 +485,12 @@ quiz("02.b")
 
 # %%
 for name, agent in (("RL2", rl2), ("RL2, wrapped", CleanStart(rl2))):
-    same = torch.equal(*(second_pull(agent, reward, start=True)[0] for reward in (0.0, 1.0)))
-    print(f"{name}: is the memory the same whether the arm paid or not? {same}")
+    failed, paid = (
+        experiments.after_first_pull(agent, reward, new_episode=True)[0]
+        for reward in (0.0, 1.0)
+    )
+    same = torch.equal(failed, paid)
+    print(f"{name}: the same memory whether the arm paid or not: {same}")
 
 # %% [markdown]
 # ## Summary

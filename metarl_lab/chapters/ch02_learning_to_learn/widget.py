@@ -182,4 +182,4 @@ def memory_stepper(gradient: list[GradientTrial], recurrent: list[RecurrentTrial
     def draw(moment: int, task: int) -> Any:
         return side_by_side(gradient[task - 1], recurrent[task - 1], moment)
 
-    return Explorer("02 memory stepper", draw, controls, alt=ALT)
+    return Explorer("02 memory stepper", draw, controls, alt=ALT, end={"moment": PULLS})
