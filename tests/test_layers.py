@@ -83,6 +83,10 @@ def judge(module: list[str], target: list[str], is_init: bool, root: Path) -> st
         name = target[0] if target else ""
         if name and ((root / f"{name}.py").exists() or (root / name).is_dir()):
             return f"{name} has no place in ORDER; give it one"
+        if (
+            module[0] == "chapters"
+        ):  # nothing is below: what moved here from a page may call the package as the page does
+            return ""
         return "import the module that defines the name, not the public face: that would be a circle"
     if target[0] != module[0]:
         if ORDER.index(target[0]) > ORDER.index(module[0]):
@@ -150,6 +154,7 @@ def plant(tmp_path: Path, files: dict[str, str]) -> list[str]:
         ("teach/quizzes.py", "from metarl_lab.chapters.ch05_maml.exercises import QUIZZES", "teach imports chapters"),
         ("chapters/ch05_maml/widget.py", "from metarl_lab.chapters.ch06_x.figures import f", "another chapter"),
         ("train.py", "from metarl_lab import make_family", "public face"),
+        ("teach/quizzes.py", "import metarl_lab as ml", "public face"),
         ("helpers.py", "x = 1", "no place in ORDER"),
     ],
 )
@@ -167,6 +172,7 @@ def test_what_is_allowed_passes(tmp_path: Path) -> None:
         "evaluate.py": "import torch\nfrom metarl_lab.train import train\nfrom .types import Episodes",
         "chapters/ch05_maml/widget.py": "from metarl_lab.chapters.ch05_maml.figures import curve",
         "chapters/ch05_maml/figures.py": "from ...teach.figures import look",
+        "chapters/ch05_maml/experiments.py": "import metarl_lab as ml",
         "teach/quizzes.py": "from .base import show",
     }
     assert plant(tmp_path, files) == []

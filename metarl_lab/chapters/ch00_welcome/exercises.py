@@ -1,4 +1,4 @@
-"""Exercises and quizzes of chapter 00: regret, the posterior mean of an arm, and what a look ahead is worth."""
+"""Chapter 00: its exercises and its quizzes."""
 
 from __future__ import annotations
 
@@ -6,142 +6,286 @@ from typing import Any
 
 import numpy as np
 
-from metarl_lab.teach.base import Exercise, Option, Quiz, Wrong, diagnose, numbers
+from metarl_lab.teach.base import Exercise, Option, Quiz, Rejected, diagnose, numbers
 
-MEANS, PULLS = np.array([0.2, 0.9, 0.5]), [0, 0, 2, 2]  # the best arm is not pulled at all
+# 00.1: what never asking earns
+
+
+def never_asking(pulls: int, machines: int, jackpot: float, other: float) -> float:
+    """Expected total of trying one machine after another until the jackpot is found."""
+    found = [((n - 1) * other + (pulls - n + 1) * jackpot) / machines for n in range(1, pulls + 1)]
+    return sum(found) + (machines - pulls) / machines * pulls * other
+
+
+def check_never_asking(answer: Any) -> str | None:
+    for pulls, machines, jackpot, other in ((4, 9, 4.0, 0.5), (5, 10, 5.0, 1.0), (2, 4, 10.0, 2.0)):
+        got = numbers(answer(pulls, machines, jackpot, other), (), "never_asking(pulls, machines, jackpot, other)")
+        right = never_asking(pulls, machines, jackpot, other)
+        without = right - (machines - pulls) / machines * pulls * other
+        mistakes = {
+            "The games in which the jackpot is never found are missing: they pay `other` with every pull.": without,
+            "Once found, the jackpot is pulled again with all pulls that are left; you count it once.": right
+            - sum((pulls - n) * jackpot for n in range(1, pulls + 1)) / machines,
+            "The pulls before the jackpot is found pay too: `other` each.": right
+            - sum((n - 1) * other for n in range(1, pulls + 1)) / machines,
+            "That is pulling at random each time: once found, stay with the jackpot.": pulls
+            * (jackpot + (machines - 1) * other)
+            / machines,
+            "That is asking: here the question mark is never pulled.": (pulls - 1) * jackpot
+            + (machines + 1) / 2 / machines,
+            "One pull too few is paid by the jackpot once it is found: the pull that finds it counts.": right
+            - pulls * jackpot / machines,
+        }
+        what = "Not the mean over where the jackpot is: found with pull 1, with pull 2, ..., or not at all."
+        if message := diagnose(got, right, mistakes, what):
+            return message
+    return None
+
+
+# 00.2: regret
 
 
 def check_regret(answer: Any) -> str | None:
-    got = numbers(answer(MEANS, PULLS), (), "regret(means, pulls)")
-    chosen = MEANS[PULLS]
-    mistakes = {
-        "That is the reward to be expected, not what was missed: take it from 4 times the best mean.": chosen.sum(),
-        "The sign is turned: regret is what the best arm would have given, minus what was had.": chosen.sum() - 3.6,
-        "That is regret per pull, an average; regret is the sum over the pulls.": 0.9 - chosen.mean(),
-        "You compare with the best arm that was *pulled*; compare with the best arm of all.": (0.5 - chosen).sum(),
-        "You compare with an average arm; compare with the best one.": (MEANS.mean() - chosen).sum(),
-    }
-    return diagnose(got, (0.9 - chosen).sum(), mistakes, "Not the sum over pulls of (best mean - mean of the arm).")
+    for means, pulls in (
+        (np.array([0.2, 0.9, 0.5]), [0, 0, 2, 2]),
+        (np.array([0.7, 0.1, 0.3, 0.65]), [3, 1, 0, 2, 2, 3]),
+    ):
+        got = numbers(answer(means, pulls), (), "regret(means, pulls)")
+        chosen, best = means[pulls], means.max()
+        mistakes = {
+            "That is the pay to be expected, not what was missed.": chosen.sum(),
+            "The sign is turned: regret is what the best machine would have given, less what was had.": (
+                chosen - best
+            ).sum(),
+            "That is regret per pull, an average; regret is the sum over the pulls.": (best - chosen).mean(),
+            "You compare with an average machine; compare with the best one.": (means.mean() - chosen).sum(),
+            "You count each machine once: add up over the pulls, as often as each was made.": (
+                best - means[np.unique(pulls)]
+            ).sum(),
+        }
+        pulled = chosen.max()
+        if pulled < best:
+            mistakes["You compare with the best machine that was *pulled*; compare with the best of all."] = (
+                pulled - chosen
+            ).sum()
+        what = "Not the sum over pulls of (best mean less the mean of the machine pulled)."
+        if message := diagnose(got, (best - chosen).sum(), mistakes, what):
+            return message
+    return None
 
 
-def check_posterior_mean(answer: Any) -> str | None:
-    unseen = numbers(answer(0, 0), (), "posterior_mean(0, 0)")
-    got = numbers(answer(3, 1), (), "posterior_mean(3, 1)")
-    mistakes = {
-        "That is the frequency s / (s + f): the prior is missing, one success and one failure.": 3 / 4,
-        "The prior counts as two pulls, one success and one failure: the denominator is 2 + s + f.": 4 / 5,
-        "The denominator is right; the prior's success is missing above it.": 3 / 6,
-        "That is the probability of paying *nothing*: 1 + s belongs above the line.": 2 / 6,
-    }
-    if said := diagnose(got, 4 / 6, mistakes, "Not the mean of Beta(1 + s, 1 + f), which is a / (a + b)."):
-        return said
-    return diagnose(unseen, 0.5, {}, "Right after four pulls; but an arm that was never pulled has mean 1/2.")
+# 00.3: what a look is worth
 
 
 def check_try_first(answer: Any) -> str | None:
-    got = numbers([answer(p) for p in (0.5, 0.2, 0.8)], (3,), "try_first at p = 0.5, 0.2, 0.8")
-    p = np.array([0.5, 0.2, 0.8])
+    p = np.array([0.5, 0.2, 0.8, 0.4, 0.6])  # below 1/3, between, above 2/3
+    got = numbers([answer(float(x)) for x in p], (5,), "try_first at p = 0.5, 0.2, 0.8, 0.4, 0.6")
     paid, failed = np.maximum(p, 2 / 3), np.maximum(p, 1 / 3)
+    right = 0.5 + 0.5 * paid + 0.5 * failed
     mistakes = {
-        "You never look at what the first pull paid: after a success the unknown arm's mean is 2/3, "
+        "You never look at what the first pull paid: after a success the unknown machine's chance is 2/3, "
         "after a failure 1/3.": 0.5 + np.maximum(p, 0.5),
-        "You always stay with the unknown arm; after a look you may go back to the known one.": np.ones(3),
-        "You always go back to the known arm; after a success the unknown one may be better.": 0.5 + p,
-        "The first pull itself pays 1/2 on average; you count only the second.": 0.5 * paid + 0.5 * failed,
+        "You always stay with the unknown machine; after a look you may go back to the known one.": np.ones(5),
+        "You always go back to the known machine; after a success the unknown one may be better.": 0.5 + p,
+        "The first pull itself pays 1/2 on average; you count only the second.": right - 0.5,
         "The two outcomes have probability 1/2 each; you add them up without.": 0.5 + paid + failed,
-        "After one success the mean is 2/3, not 1; after one failure 1/3, not 0.": 0.5 + 0.5 + 0.5 * p,
+        "After one success the chance is 2/3, not 1; after one failure 1/3, not 0.": 1.0 + 0.5 * p,
     }
-    want = 0.5 + 0.5 * paid + 0.5 * failed
-    return diagnose(got, want, mistakes, "Not 1/2 + 1/2 max(p, 2/3) + 1/2 max(p, 1/3): pay of pull 1, then the better.")
+    what = "Not 1/2 + 1/2 max(p, 2/3) + 1/2 max(p, 1/3): the first pull, then the better machine."
+    return diagnose(got, right, mistakes, what)
+
+
+# 00.4: the whole player
+
+
+def pays(name: str, jackpot: int, count: int) -> float:
+    """What a machine pays in the game with `count` numbered machines."""
+    if name == "?":
+        return round(jackpot / count, 2)
+    return 5.0 if int(name) == jackpot else 1.0
+
+
+def game_of(answer: Any, jackpot: int, count: int, pulls: int) -> tuple[list[str], float]:
+    """Names pulled and the total of one game."""
+    history: list[tuple[str, float]] = []
+    names = {"?", *(str(n) for n in range(1, count + 1))}
+    for _ in range(pulls):
+        name = answer(list(history), count)
+        if str(name) not in names:
+            raise Rejected(
+                f"next_machine gave {name!r}; give the name of a machine: '?', or a number from '1' to '{count}'."
+            )
+        history.append((str(name), pays(str(name), jackpot, count)))
+    return [name for name, _ in history], sum(paid for _, paid in history)
+
+
+def check_next_machine(answer: Any) -> str | None:
+    for count, pulls in ((10, 5), (6, 4), (7, 6)):
+        played = {jackpot: game_of(answer, jackpot, count, pulls) for jackpot in range(1, count + 1)}
+        total = float(np.mean([total for _, total in played.values()]))
+        best = float(np.mean([pays("?", jackpot, count) for jackpot in played])) + 5 * (pulls - 1)
+        if total > best + 1e-9:
+            return "That earns more than perfect play can: the function must not know the jackpot."
+        if abs(total - best) < 1e-9:
+            continue
+        pulled = ", ".join(played[2][0])
+        game = f"With {count} numbered machines, {pulls} pulls and the jackpot at 2, you pulled {pulled}."
+        asked = [names.count("?") for names, _ in played.values()]
+        if max(asked) == 0:
+            return f"You never ask: the question mark tells where the jackpot is. {game}"
+        if min(asked) > 1:
+            return f"You ask more than once: one answer tells all, and each question pays little. {game}"
+        if all(names[0] != "?" for names, _ in played.values()):
+            return f"You ask late: what the question mark tells serves every pull after it. {game}"
+        second = [int(names[1]) - jackpot if names[1] != "?" else 0 for jackpot, (names, _) in played.items()]
+        if len(set(second)) == 1 and second[0]:
+            return f"You go to the machine beside the one that was named. {game}"
+        if any(second):
+            return f"After asking you do not go to the machine that was named, in every game. {game}"
+        return f"You leave the jackpot after you have found it. {game}"
+    return None
 
 
 EXERCISES = (
     Exercise(
         id="00.1",
-        name="regret",
-        task="write regret(means, pulls): array (A,) and a list of arm indices -> one number, in pay-offs",
-        check=check_regret,
+        name="never_asking",
+        task="""
+            Write never_asking(pulls, machines, jackpot, other): the expected total of one who tries one numbered
+            machine after another until one is the jackpot, and then stays with it.
+
+              pulls     how many pulls a game has, at most as many as there are machines
+              machines  how many numbered machines; each is the jackpot with the same chance
+              jackpot   what the jackpot pays, per pull
+              other     what every other numbered machine pays, per pull
+              returns   a number. never_asking(5, 10, 5, 1) is 11.
+        """,
+        check=check_never_asking,
         hints=(
-            "What would somebody who knows `means` have expected from as many pulls?",
-            "R = sum over pulls of (max_i p_i - p of the arm pulled)",
-            "return sum(means.max() - means[a] for a in pulls)",
+            "If the jackpot is the n-th machine that you try, what do you collect in all?",
+            "(n - 1) times other, then (pulls - n + 1) times jackpot; and sometimes it is not found at all.",
+            "total = 0; for n in range(1, pulls + 1): total += (...) / machines",
         ),
-        solution="def regret(means, pulls):\n    return sum(means.max() - means[a] for a in pulls)",
-        wrong=(
-            Wrong("regret = lambda m, a: m[a].sum()", "not what was missed"),
-            Wrong("regret = lambda m, a: (m[a] - m.max()).sum()", "sign is turned"),
-            Wrong("regret = lambda m, a: (m.max() - m[a]).mean()", "regret per pull"),
-            Wrong("regret = lambda m, a: (m[a].max() - m[a]).sum()", "best arm that was *pulled*"),
-            Wrong("regret = lambda m, a: (m.mean() - m[a]).sum()", "an average arm"),
-        ),
+        solution="""
+            def never_asking(pulls, machines, jackpot, other):
+                total = 0
+                for n in range(1, pulls + 1):  # found with the n-th pull
+                    total += ((n - 1) * other + (pulls - n + 1) * jackpot) / machines
+                not_found = (machines - pulls) / machines
+                return total + not_found * pulls * other
+        """,
     ),
     Exercise(
         id="00.2",
-        name="posterior_mean",
-        task="write posterior_mean(s, f): successes and failures of an arm -> its mean, prior U(0, 1)",
-        check=check_posterior_mean,
+        name="regret",
+        task="""
+            Write regret(means, pulls): how much was missed against the best machine.
+
+              means    (A,) probability that each machine pays
+              pulls    a list of machine numbers, counted from 0, one for each pull
+              returns  a number, in pays; 0 if every pull was the best machine
+        """,
+        check=check_regret,
         hints=(
-            "What should it say for an arm that was never pulled?",
-            "The posterior is Beta(1 + s, 1 + f), and Beta(a, b) has mean a / (a + b)",
-            "return (1 + s) / (2 + s + f)",
+            "What would the best machine have given with each of these pulls?",
+            "Add up, over the pulls, (largest mean) - (mean of the machine that was pulled).",
+            "sum(max(means) - ... for pull in pulls)",
         ),
-        solution="def posterior_mean(s, f):\n    return (1 + s) / (2 + s + f)",
-        wrong=(
-            Wrong("posterior_mean = lambda s, f: s / (s + f) if s + f else 0.5", "the prior is missing"),
-            Wrong("posterior_mean = lambda s, f: (1 + s) / (1 + s + f)", "denominator is 2 + s + f"),
-            Wrong("posterior_mean = lambda s, f: s / (2 + s + f)", "prior's success is missing"),
-            Wrong("posterior_mean = lambda s, f: (1 + f) / (2 + s + f)", "paying *nothing*"),
-            Wrong("posterior_mean = lambda s, f: (1 + s) / (2 + s + f) if s else 0.0", "never pulled has mean 1/2"),
-        ),
+        solution="""
+            def regret(means, pulls):
+                return sum(max(means) - means[pull] for pull in pulls)
+        """,
     ),
     Exercise(
         id="00.3",
         name="try_first",
-        task="write try_first(p): expected total of two pulls, first the unknown arm, then the better one",
+        task="""
+            Write try_first(p): the expected total of two pulls, the first at an unknown machine, the second at
+            whichever machine is then better.
+
+              p        chance that the known machine pays 1
+              returns  a number between 0 and 2
+        """,
         check=check_try_first,
         hints=(
-            "The first pull pays or not, with chance 1/2 each. What do you pull next in either case?",
-            "1/2 + 1/2 max(p, 2/3) + 1/2 max(p, 1/3)",
-            "return 0.5 + 0.5 * max(p, 2 / 3) + 0.5 * max(p, 1 / 3)",
+            "The first pull pays or fails, with chance 1/2 each. What do you do next, in either case?",
+            "After a success the unknown machine's chance is 2/3, after a failure 1/3; take the larger of it and p.",
+            "0.5 + 0.5 * max(p, ...) + ...",
         ),
-        solution="def try_first(p):\n    return 0.5 + 0.5 * max(p, 2 / 3) + 0.5 * max(p, 1 / 3)",
-        wrong=(
-            Wrong("try_first = lambda p: 0.5 + max(p, 0.5)", "never look at what the first pull paid"),
-            Wrong("try_first = lambda p: 1.0", "always stay with the unknown arm"),
-            Wrong("try_first = lambda p: 0.5 + p", "always go back to the known arm"),
-            Wrong("try_first = lambda p: 0.5 * max(p, 2 / 3) + 0.5 * max(p, 1 / 3)", "you count only the second"),
-            Wrong("try_first = lambda p: 0.5 + max(p, 2 / 3) + max(p, 1 / 3)", "add them up without"),
-            Wrong("try_first = lambda p: 0.5 + 0.5 * max(p, 1) + 0.5 * max(p, 0)", "2/3, not 1"),
+        solution="""
+            def try_first(p):
+                return 0.5 + 0.5 * max(p, 2 / 3) + 0.5 * max(p, 1 / 3)
+        """,
+    ),
+    Exercise(
+        id="00.4",
+        name="next_machine",
+        task="""
+            Write next_machine(history, numbers): perfect play for the game with the question mark.
+
+              history  a list of (name, paid), one pair for each pull so far, such as [("?", 0.7), ("7", 5.0)]
+              numbers  how many numbered machines there are; the question mark pays (number of the jackpot) / numbers,
+                       to two decimals
+              returns  the name of the machine to pull next: "?", or a number such as "7"
+        """,
+        check=check_next_machine,
+        hints=(
+            "What do you pull when nothing is known, and what when the answer is there?",
+            "Ask first. The jackpot's number is what the question mark paid, times `numbers`, rounded.",
+            'if not history: return "?"',
         ),
+        solution="""
+            def next_machine(history, numbers):
+                for name, paid in history:
+                    if name == "?":
+                        return str(round(paid * numbers))
+                return "?"
+        """,
     ),
 )
+
 QUIZZES = (
     Quiz(
         "00.a",
-        "One game's total varies with a standard deviation of about 2.2. How many games does it take before the 95% "
-        "interval of a player's mean is no wider than 0.05 to either side?",
+        "In the game with the question mark, what did RL2 learn within one game, and what over a million games?",
         (
-            Option("About 10", "Ten games give 1.96 * 2.2 / sqrt(10) = 1.4 to either side: luck, and little else."),
-            Option("About 90", "Then it is 0.45 to either side: dividing by n instead of by its square root?"),
-            Option("About 7,500", "N = (1.96 * 2.2 / 0.05)^2 = 7,437.", right=True),
-            Option("No number is enough", "The width falls as 1 / sqrt(n), slowly, but as far as you like."),
+            Option(
+                "Within a game, what the question mark means; over many games, where the jackpot is",
+                "It is the other way round: the jackpot moves from game to game, the meaning stays.",
+            ),
+            Option(
+                "Within a game, where the jackpot is, in its memory; over many games, what the question mark means, in "
+                "its weights",
+                "The memory is thrown away after each game, so what holds for all games can only be in the weights.",
+                right=True,
+            ),
+            Option(
+                "Both over many games: its weights hold the jackpot of every game that it met",
+                "The games that you dealt were new to it, and it found their jackpots.",
+            ),
+            Option(
+                "Nothing within a game, since its weights are frozen",
+                "Its weights rest, and its memory changes with every pull. That is learning, too.",
+            ),
         ),
     ),
     Quiz(
         "00.b",
-        "The wrapped RL2 has its trained weights and keeps its hidden state. Why does it play like chance?",
+        "Why does random play earn 8.33?",
         (
             Option(
-                "Its hidden state is reset at every pull", "Look at `act`: `memory` goes in and comes out untouched."
+                "It was lucky in 20,000 games",
+                "The mean of 20,000 games spreads by less than 0.02; luck does not lift it by three.",
             ),
             Option(
-                "It never sees what it pulled and what that paid",
-                "Every pull starts an 'episode', the wrapper hands the agent zeros at the start of an episode, "
-                "and so the last transition is lost every time. Nothing that it does can then depend on the arms.",
+                "Both generators give the same numbers, so its wishes are the machines' chances",
+                "The machine that it wishes for most is always the one that pays best: it plays like one who was told.",
                 right=True,
             ),
-            Option("Its weights need more training", "They are the weights that just scored close to the optimum."),
-            Option("It had bad luck", "20,000 games; the interval is about 0.04 to either side."),
+            Option(
+                "Choosing one machine and staying with it is a good rule",
+                "Staying with a machine that was chosen at random earns 5, as the mended program shows.",
+            ),
         ),
     ),
 )
