@@ -197,6 +197,11 @@ test_answers = answer_tests(
                 Wrong(inner("theta"), "Nothing has moved"),
                 Wrong(inner("{n: p + alpha * gradient[n].detach() for n, p in theta.items()}"), "was detached"),
                 Wrong(inner("[p + alpha * gradient[n] for n, p in theta.items()]"), "must return a dict"),
+                Wrong(
+                    "def inner_step(theta, objective, batch, alpha):\n    objective(theta, batch).backward()\n"
+                    "    return {n: p + alpha * p.grad for n, p in theta.items()}",
+                    "Take the gradient as a value",
+                ),
             ),
             looks_right=(
                 inner("{'x': theta['x'] + alpha * gradient['x'], 'y': theta['y']}"),
@@ -272,11 +277,13 @@ test_answers = answer_tests(
                 Wrong(maml(count="iterations - 1"), "One iteration is missing"),
                 Wrong(maml(count="0"), "Nothing has moved"),
                 Wrong(maml(result="theta['x']"), "a dict with the names"),
+                Wrong(maml(result="step(theta, act(theta, tasks[0]))"), "thrown away"),
             ),
             looks_right=(
                 maml(count="4"),
                 maml(mean=" / 2"),
-                maml(result="step(theta, before[0])"),
+                "maml = lambda theta, tasks, act, objective, alpha, beta, iterations: "
+                "{n: p + beta * torch.func.grad(objective)(theta, act(theta, tasks[0]))[n] for n, p in theta.items()}",
             ),
         ),
         "05.7": Answers(
@@ -320,6 +327,7 @@ test_answers = answer_tests(
                 ),
                 Wrong("fair_score = lambda on_training, on_test: on_test[on_training.max(1).argmax()].mean()", "lucky"),
                 Wrong("fair_score = lambda on_training, on_test: on_test.mean()", "mean over rates"),
+                Wrong("fair_score = lambda on_training, on_test: on_training.mean(1).argmax()", "number of the rate"),
             ),
             looks_right=(
                 "fair_score = lambda on_training, on_test: on_test[2].mean()",
@@ -531,7 +539,33 @@ def test_hills_reads_tops_travel_and_best_rate():
     start.returns[:, 0, 1] = -5.0
     start.returns[6, 0, 1] = -1.0
     row = experiments.hills({"MAML": start}).loc[("MAML", 0)]
-    assert row.top == pytest.approx(0.6) and row.travels == pytest.approx(0.5) and row.best_rate == pytest.approx(0.7)
+    assert (
+        row.height == 0.0
+        and row.top == pytest.approx(0.6)
+        and row.travels == pytest.approx(0.5)
+        and row.best_rate == pytest.approx(0.7)
+    )
+
+
+def test_the_table_of_the_published_size_keeps_every_published_figure_in_its_place():
+    table, lines = experiments.full_size()
+    said = experiments.as_text(table).splitlines()
+    published = {line.split(",")[0].strip(): line.split()[-4:] for line in said if ", published" in line}
+    assert published["MAML"] == ["-40.4", "-11.7", "-3.3", "-3.2"]
+    assert published["fine-tuning"] == ["-40.8", "-19.7", "-11.7", "-8.5"]
+    assert published["from scratch"] == ["-82.7", "-58.0", "-53.8", "-46.8"]
+    assert lines["standing still"] == pytest.approx(-40.08, abs=0.01)
+
+
+def test_the_best_rate_of_a_learner_is_one_for_all_its_seeds():
+    scan = rows(
+        learner=["maml"] * 4 + ["scratch"] * 4,
+        seed=[0, 1, 0, 1] * 2,
+        rate=[0.1, 0.1, 0.5, 0.5] * 2,
+        after=[-1.0, -9.0, -4.0, -3.0, -8.0, -8.0, -9.0, -9.0],
+    )
+    best = experiments.at_best_rates(scan)
+    assert best.maml.tolist() == [-4.0, -3.0] and best.scratch.tolist() == [-8.0, -8.0]
 
 
 # Widgets.

@@ -70,7 +70,9 @@ def check_meta_gradient(answer):
             "That is the sum over tasks: the objective is their mean.": ((1 - alpha * k) * there).sum(),
             "The sign is wrong: this is the gradient of a loss. J is a return, to be climbed.": -right,
         }
-        if message := diagnose(got, right, mistakes, "Not the mean over tasks of (1 - alpha k_i) J_i'(theta_i')."):
+        if message := diagnose(
+            got, right, mistakes, "Not the mean over tasks of (1 - alpha k_i) times the slope where its step ends."
+        ):
             return message
     return None
 
@@ -147,7 +149,15 @@ def check_inner_step(answer):
         batch = hill(start, k, c)
 
         def reached(x, batch=batch, alpha=alpha):
-            moved = answer({"x": x, "y": 2 * x}, objective_of_both, batch, alpha)
+            try:
+                moved = answer({"x": x, "y": 2 * x}, objective_of_both, batch, alpha)
+            except Rejected as error:
+                if "NoneType" in str(error):
+                    raise Rejected(
+                        "A `.grad` is None in your step: backward() fills it for an optimiser's own tensors only, and "
+                        "changes them in place. Take the gradient as a value: grad(objective)(theta, batch)."
+                    ) from None
+                raise
             if not isinstance(moved, dict) or set(moved) != {"x", "y"}:
                 raise Rejected("inner_step must return a dict with the same names as theta, a tensor for each.")
             return moved
@@ -282,8 +292,17 @@ def check_maml(answer):
             "One iteration is missing.": reached(n=iterations - 1),
             "Nothing has moved.": np.array(start),
         }
-        what = "Not the start that MAML reaches. Compare box 5.2, step by step."
-        if message := diagnose(got, reached(), mistakes, what):
+        right = reached()
+        for number, (k, c) in enumerate(known):
+            thrown_away = (
+                f"You return what task {number} adapted to: that is thrown away, the start is what is trained."
+            )
+            mistakes[thrown_away] = right - alpha * k * (right - c) ** 3
+        what = (
+            "Not the start that MAML reaches. Compare box 5.2: is one start copied into every task, does each task "
+            "act again, does the gradient go back to the start, and is the start what you carry on?"
+        )
+        if message := diagnose(got, right, mistakes, what):
             return message
     return None
 
@@ -343,6 +362,7 @@ def check_fair_score(answer):
             ].mean(),
             "That is the mean over rates: choose one of them.": on_test.mean(),
             "That is the score of one test task: average over all of them.": on_test[chosen][0],
+            "That is the number of the rate; report its score on the test tasks.": float(chosen),
             "That is the median over test tasks, and the mean is asked for.": np.median(on_test[chosen])
             if len(on_test[chosen]) > 2
             else on_test[chosen][-1],
@@ -394,7 +414,7 @@ EXERCISES = (
         check=check_meta_gradient,
         hints=(
             "Two factors for each task: the slope where its step ends, and how far that place follows the start.",
-            "mean over i of (1 - alpha k_i) J_i'(theta_i'), with J_i'(x) = -k_i (x - c_i)",
+            "The mean over i of (1 - alpha k_i) times the slope -k_i (x - c_i), taken where the step ends.",
             "adapted = theta - alpha * k * (theta - c), and then np.mean((1 - alpha * k) * ...)",
         ),
         solution="""

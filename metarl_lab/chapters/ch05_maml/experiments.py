@@ -84,6 +84,11 @@ def new_policy(seed: int) -> MLPPolicy:
     return policy
 
 
+def parameters_of(policy: MLPPolicy) -> Parameters:
+    """A network's parameters by name, apart from it."""
+    return {name: p.detach() for name, p in policy.named_parameters()}
+
+
 def new_goals(n: int, seed: int, iteration: int) -> NavigationTasks:
     """n goals to train on, drawn anew for each iteration."""
     return nav.sample_tasks(n, "train", seeded_generator("cpu", seed, iteration, 1))
@@ -141,7 +146,7 @@ def step_lengths(theta: Parameters, tasks: NavigationTasks, alpha: float) -> pd.
     return table.assign(rate=alpha / (table.steps * table.spread))
 
 
-# Section 6: MAML and fine-tuning, each at every rate.
+# Section 7: MAML and fine-tuning, each at every rate.
 
 
 def train_both(seeds: int, rounds: int) -> dict[str, np.ndarray]:
@@ -190,7 +195,15 @@ def scan(learners: dict[str, Any], rates: tuple[float, ...]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-# Section 7: the plane in which steps lie, and a map of it.
+def at_best_rates(table: pd.DataFrame) -> pd.DataFrame:
+    """Return after one step, a row for each seed, a column for each learner at the rate that is best over its seeds."""
+    means = table.pivot_table(index="learner", columns="rate", values="after")
+    best = means.idxmax(axis=1)
+    chosen = table[table.rate == table.learner.map(best)]
+    return chosen.pivot(index="seed", columns="learner", values="after")
+
+
+# Section 8: the plane in which steps lie, and a map of it.
 
 ANGLES, DISTANCE = tuple(range(0, 360, 45)), 0.5
 RATES_SHOWN = tuple(np.arange(1, 11) / 10)
@@ -255,8 +268,8 @@ def explore(theta: Parameters, plane: Parameters) -> Start:
 def hills(explored: dict[str, Start]) -> pd.DataFrame:
     """Where the top of each goal's hill lies, a row for each start and goal.
 
-    `top`: distance of the map's highest point from the start, in units of inner rate; `travels`: length of a first step
-    of rate 0.5 on the map; `best_rate`: the first rate that gives the best return after one step.
+    `height`: the highest return on the map; `top`: how far from the start it lies, in units of inner rate; `travels`:
+    length of a first step of rate 0.5 on the map; `best_rate`: the rate that gives the best return after one step.
     """
     rows = []
     half = int(np.argmin(np.abs(np.array(RATES_SHOWN) - 0.5)))
@@ -267,6 +280,7 @@ def hills(explored: dict[str, Start]) -> pd.DataFrame:
                 {
                     "start": name,
                     "goal": angle,
+                    "height": float(start.landscape[number].max()),
                     "top": float(np.hypot(*SIDE[list(highest)])),
                     "travels": float(np.hypot(*start.route[half, number, 1])),
                     "best_rate": float(RATES_SHOWN[start.returns[:, number, 1].argmax()]),
@@ -275,7 +289,7 @@ def hills(explored: dict[str, Start]) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index(["start", "goal"])
 
 
-# Section 8: the published size.
+# Section 9: the published size.
 
 SETTINGS = ("maml 0.5", "maml 0.3", "finetune 0.5", "finetune 0.15", "finetune 0.1", "scratch 0.5")
 
@@ -304,7 +318,7 @@ def as_text(table: pd.DataFrame) -> str:
         bands = rows[["mean", "low", "high"]].to_numpy()
         cells[f"{display_name(name)} at {rate}"] = [f"{m:.1f} [{low:.1f}, {high:.1f}]" for m, low, high in bands]
         if rows.published.notna().all():
-            cells[f"  published, at {rate}"] = [f"{value:.1f}" for value in rows.published]
+            cells[f"  {display_name(name)}, published"] = [f"{value:.1f}" for value in rows.published]
     return pd.DataFrame(cells, [f"step {n}" for n in range(4)]).T.to_string()
 
 
@@ -316,7 +330,7 @@ def full_size_by_seed(step: int) -> pd.DataFrame:
     return named.pivot(index="seed", columns="setting", values="mean")
 
 
-# Section 9: three knobs.
+# Section 10: three knobs.
 
 KNOBS: dict[str, tuple[float, ...]] = {
     "meta_batch": (2, 5, 10, 20, 40),
