@@ -82,8 +82,10 @@ def read_band(
 
 
 def short(number: float) -> str:
-    """A number in three digits, or whole with commas from a thousand on."""
-    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
+    """A number in three digits, in four from ten on, whole with commas from a thousand on."""
+    if abs(number) >= 1000:
+        return f"{number:,.0f}"
+    return f"{number:.4g}" if abs(number) >= 10 else f"{number:.3g}"
 
 
 def claim(

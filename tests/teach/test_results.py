@@ -12,7 +12,7 @@ from metarl_lab.teach import claim, result, show_table
     ("value", "band", "line"),
     [
         (-12, {"at_least": -12}, "r: -12 (expected at least -12: yes)\n"),
-        (-12.01, {"at_least": -12}, "r: -12 (expected at least -12: no)\n"),
+        (-12.01, {"at_least": -12}, "r: -12.01 (expected at least -12: no)\n"),
         (float("nan"), {"at_least": -12}, "r: nan (expected at least -12: no)\n"),
         (1, {"at_most": 0.5}, "r: 1 (expected at most 0.5: no)\n"),
         (0.3, {"at_least": 0, "at_most": 0.5}, "r: 0.3 (expected from 0 to 0.5: yes)\n"),
