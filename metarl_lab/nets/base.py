@@ -99,23 +99,36 @@ def sequences(spec: Spec, episodes: Episodes, reward: Tensor | None = None) -> S
         What is to be maximised, where that is not the reward seen (``TaskFamily.training_reward``).
     """
 
-    def steps_first(y: Tensor) -> Tensor:  # (T, E, K, H, ...) -> (K H, T E, ...)
-        return y.movedim((2, 3), (0, 1)).flatten(0, 1).flatten(1, 2)
+    mask = _steps_first(episodes.mask)  # (L, B)
+    # dead steps to the end, everything else in the order acted; None: there are none
+    order = None if bool(mask.all()) else torch.argsort((~mask).to(torch.int8), dim=0, stable=True)
 
+    def laid_out(y: Tensor) -> Tensor:
+        """(T, E, K, H, ...) -> (L, B, ...), live steps first."""
+        y = _steps_first(y)
+        return y if order is None else y.gather(0, order.reshape(order.shape + (1,) * (y.ndim - 2)).expand_as(y))
+
+    observation, action = laid_out(episodes.observation), laid_out(episodes.action)
     start = torch.zeros_like(episodes.mask)
     start[..., 0] = True
-    wanted = episodes.reward if reward is None else reward * episodes.mask
-    parts = (episodes.observation, episodes.action, episodes.reward, start, wanted, episodes.mask)
-    fields = [steps_first(y) for y in parts]
-    live = fields[-1]
-    if not bool(live.all()):
-        order = torch.argsort((~live).to(torch.int8), dim=0, stable=True)
-        fields = [y.gather(0, order.reshape(order.shape + (1,) * (y.ndim - 2)).expand_as(y)) for y in fields]
-    observation, action, seen_reward, start, wanted, live = fields
+    start = laid_out(start)
+    seen_reward = laid_out(episodes.reward)
+    if reward is None:
+        wanted = seen_reward
+    else:
+        wanted = laid_out(reward * episodes.mask)
+
+    # what was seen before step t: the action and the reward of step t - 1
     first_action, first_reward = (y.flatten(0, 1).unsqueeze(0) for y in episodes.before)
-    last_action, last_reward = torch.cat((first_action, action[:-1])), torch.cat((first_reward, seen_reward[:-1]))
+    last_action = torch.cat((first_action, action[:-1]))
+    last_reward = torch.cat((first_reward, seen_reward[:-1]))
     x = encode_seen(spec, Seen(observation, last_action, last_reward, start, 0))
-    return Sequences(x, action, wanted, live)
+    return Sequences(x, action, wanted, laid_out(episodes.mask))
+
+
+def _steps_first(y: Tensor) -> Tensor:
+    """(T, E, K, H, ...) -> (K H, T E, ...)."""
+    return y.movedim((2, 3), (0, 1)).flatten(0, 1).flatten(1, 2)
 
 
 def segments(y: Tensor, steps: int) -> Tensor:

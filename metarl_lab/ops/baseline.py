@@ -105,12 +105,19 @@ def advantages(
     advantage = _last(estimate) * mask
     scale = torch.ones_like(reward[:, 0, 0])
     if standardize:
-        live = mask.sum((1, 2), keepdim=True).clamp_min(1)
-        mean = advantage.sum((1, 2), keepdim=True) / live
-        std = (((advantage - mean) * mask).square().sum((1, 2), keepdim=True) / live).sqrt() + 1e-8
-        advantage, scale = (advantage - mean) / std * mask, 1 / std.flatten()
+        advantage, scale = standardized(advantage, mask)
     action = episodes.action.flatten(1, 3)
     return Samples(observation.flatten(1, 2), action, advantage, mask, to_go[..., 0].mean(1), scale)
+
+
+def standardized(advantage: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Each task's advantages with mean 0 and standard deviation 1 over its live steps, (T, N, H), 0 elsewhere; and what
+    they were multiplied by, (T,)."""
+    live = mask.sum((1, 2), keepdim=True).clamp_min(1)
+    mean = advantage.sum((1, 2), keepdim=True) / live
+    variance = ((advantage - mean) * mask).square().sum((1, 2), keepdim=True) / live
+    std = variance.sqrt() + 1e-8
+    return (advantage - mean) / std * mask, 1 / std.flatten()
 
 
 def first_episodes(samples: Samples, count: int) -> Samples:
