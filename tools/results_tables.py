@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from results import model_based
 
+from metarl_lab.exact.informative_bandit import search_value
 from metarl_lab.ops.statistics import mean_interval
 
 DATA = Path(__file__).resolve().parent.parent / "data"
@@ -421,7 +422,26 @@ def reach() -> str:
         "task, and what is counted", "random", "not meta-learned", "meta-learned", "best possible",
         "best if told the task",
     ]  # fmt: skip
-    return table(header, [_reach_bandit(), _reach_gridworld(), _reach_navigation()])
+    return table(header, [_reach_jackpot(), _reach_bandit(), _reach_gridworld(), _reach_navigation()])
+
+
+def _reach_jackpot() -> list[str]:
+    rows = pd.read_csv(RESULTS / "wang_references.csv")
+    rows = rows[rows.family == "informative_bandit"].set_index("reference")
+    agents = pd.read_csv(RESULTS / "agents.csv")
+    own = agents[agents.agent == "rl2-informative_bandit"]["mean"]
+
+    def value(name: str) -> str:
+        return of_reference(rows.loc[name], exact_digits=2)
+
+    return [
+        "eleven slot machines, one of which tells where the money is, five pulls: reward",
+        value("random"),
+        f"never asking it {search_value(11, 5):.2f}",
+        f"RL2 {over_seeds(own)}",
+        value("bayes_optimal"),
+        value("oracle"),
+    ]
 
 
 def _reach_bandit() -> list[str]:
