@@ -1,7 +1,6 @@
 """Chapter 02: answers to its exercises, its experiments, its figures and its widget."""
 
 import ast
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -567,6 +566,5 @@ def test_the_slider_steps_through_the_trial(recorded):
     explorer.controls["task"].value = 2
     assert len(seen | {explorer.picture}) == 6
     explorer.controls["task"].value, explorer.controls["moment"].value = 1, 3
-    start = time.perf_counter()
     explorer.controls["moment"].value = 1  # drawn before: kept
-    assert explorer.picture in seen and time.perf_counter() - start < 0.2
+    assert explorer.picture in seen

@@ -1,7 +1,6 @@
 """Chapter 04: answers to its exercises, the equalities behind its page, its figures and its widgets."""
 
 import ast
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -842,14 +841,3 @@ def test_lambda_weighs_bias_against_noise_by_the_batch():
     explorer.controls["critic"].value = "exact"
     assert "is at lambda 0;" in explorer.alt_text or explorer.alt_text.endswith("is at lambda 0")
     assert explorer._status.value == ""
-
-
-@pytest.mark.parametrize("make", [noise, lambda: lambda_explorer([0.0, 1.0], {"a": (np.ones(2), np.ones(2))})])
-def test_a_move_is_a_look_up_and_a_drawing(make):
-    explorer, spent = make(), []
-    key, values = ("discount", (0.5, 0.75, 1.0)) if "discount" in explorer.controls else ("batch", (5, 50, 100))
-    for value in values:
-        start = time.process_time()
-        explorer.controls[key].value = value
-        spent.append(time.process_time() - start)
-    assert min(spent) < 1.0, "no training"

@@ -1,7 +1,5 @@
 """Chapter 05: answers to its exercises, two tasks by hand, the loop against the package, figures and widgets."""
 
-import time
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -588,9 +586,7 @@ def test_every_control_changes_the_picture_and_its_alt_text():
     explorer = make("test one step")
     for name, value in {"start": "fine-tuning", "angle": 180, "rate": 0.9, "steps": 3}.items():
         picture, alt = explorer.picture, explorer.alt_text
-        begun = time.process_time()
         explorer.controls[name].value = value
-        assert time.process_time() - begun < 1.0, "a redraw takes 0.15 s on an idle machine"
         assert explorer.picture != picture and explorer.alt_text != alt and explorer._status.value == ""
 
 

@@ -108,10 +108,10 @@ def test_every_inner_step_of_an_update_reads_what_its_own_policy_acted(monkeypat
         log.append((trial.memory, out[0]))
         return out
 
-    def outer(how, theta, parts, *rest):
+    def outer(how, meta, parts, **settings):
         batches = [torch.cat([part[k].action for part in parts]) for k in range(len(log))]
         assert [torch.equal(b, e.action.flatten(1)) for b, (_, e) in zip(batches, log, strict=True)] == [True] * 3
-        return real_outer(how, theta, parts, *rest)
+        return real_outer(how, meta, parts, **settings)
 
     monkeypatch.setattr(inner_loop, "collect", collected)
     monkeypatch.setattr(inner_loop, "trust_region_update", outer)

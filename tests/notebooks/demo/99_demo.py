@@ -50,7 +50,8 @@ explorer = Explorer("99 wave", wave, controls, alt="A sine wave over one second"
 explorer.show()
 
 # %%
-display_quiz(Quiz("99.a", "Is $1 + 1$ two?", (Option("Yes", "It is.", right=True), Option("No", "Count again."))))
+options = (Option("Yes", "It is.", right=True), Option("No", "Count again."))
+display_quiz(Quiz("99.a", "Is $1 + 1$ two?", options))
 
 # %% [markdown]
 # ## Exercises
