@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 00 Welcome: you against the agent
 #
-# **Reading time:** 60 min. **Run time:** 10 s.
+# **Reading time:** 105 min, games and exercises included. **Run time:** 10 s.
 #
 # ## What you will be able to do
 #
@@ -26,7 +26,7 @@ import numpy as np
 import metarl_lab as ml
 from metarl_lab.chapters.ch00_welcome import figures, games, widget
 from metarl_lab.teach import announce, at_speed, check, claim, hint, progress, quiz
-from metarl_lab.teach import result, show_table, speed
+from metarl_lab.teach import result, show_table, solution, speed
 from metarl_lab.teach.figures import figure_with_alt
 
 SPEED = speed()  # "peek", "quick" or "full"; section 5 says what that means
@@ -37,14 +37,15 @@ announce(SPEED, {"peek": 5, "quick": 10, "full": 40})
 # ## 1. A game with a question mark
 #
 # Eleven machines stand before you. Ten carry a number, from 1 to 10. One of the ten is the jackpot and pays 5
-# whenever you pull it; the other nine pay 1. The eleventh machine carries a question mark, and it pays less than any
-# other. You have five pulls. Collect as much as you can.
+# whenever you pull it; the other nine pay 1. The eleventh machine carries a question mark, and it never pays more
+# than any of them. You have five pulls. Collect as much as you can.
 #
-# In the next game the jackpot will be another machine. Everything else stays as it is. Two rivals play the same
-# machines, and you see what they did when your own five pulls are over.
+# In the next game the jackpot is dealt anew, so it will mostly be another machine. The rules stay the same. Two
+# rivals play the same machines, and you see what they did when your own five pulls are over.
 #
 # *Predict.* What total will you get in your first game, and what in your fifth? Write down two numbers. Then run the
-# next cell and play **five games at least**, by mouse, or by Tab and Enter. Keep an eye on the running score.
+# next cell (the picture below it is somebody else's finished game) and play **five games at least**, by mouse, or by
+# Tab and Enter. Keep an eye on the running score, and do not read on before: the next paragraph gives a secret away.
 
 # %%
 jackpots = games.jackpot_rules()
@@ -60,12 +61,14 @@ widget.ArmGame(
 ).show()
 
 # %% [markdown]
-# Did you find out what the question mark is for? Most people leave it alone for a game or two, because it pays least.
-# Then they notice that it paid 0.3 when the jackpot was machine 3, and 0.8 when it was machine 8. From then on they
-# pull the question mark first and know everything. (If you did not notice: play two more games now, and look at what
-# the rivals pull first.)
+# Did you find out what the question mark is for? It pays a tenth of the jackpot's number: 0.3 when the jackpot is
+# machine 3, and 0.8 when it is machine 8. Since it pays least, it is natural to leave it alone at first. Once you
+# have seen what its pay means, you pull it first and know everything. (If you did not notice: play two more games
+# now, and look at what the rivals pull first.)
 #
-# Look at what happened to you, because it is the subject of this whole book.
+# Now look at your two numbers. In the first game nobody can tell the jackpot: about 11 is to be expected of a careful
+# player, and section 2 shows why. If by the fifth game you asked, you collected 20 and a little more. What happened
+# to you in between is the subject of this whole book.
 #
 # - *Within* a game you learned where the jackpot is. That took one pull, and it was worth nothing in the next game.
 # - *Over* several games you learned what a pull of the question mark means. That took longer, and it served you in
@@ -95,20 +98,33 @@ widget.ArmGame(
 # $$
 # 0.55+4\cdot5=20.55
 # $$
+#
+# *Is it best to ask at once?* Try one numbered machine first and ask afterwards: with chance 1 in 10 it was the
+# jackpot, and you collect 25. Otherwise it paid 1, the question 0.55, and three pulls are left for the jackpot.
+#
+# $$
+# 0.1\cdot25+0.9\cdot(1+0.55+3\cdot5)=17.4
+# $$
+#
+# So asking can wait for nothing. What you give up for it is small: a blind pull of a numbered machine pays
+# $0.1\cdot5+0.9\cdot1=1.4$ on average, and the question 0.55, so **asking costs 0.85**.
 
 # %% [markdown]
-# Nearly twice as much. And there are rules for playing such machines, studied for a century, which you will meet in
-# section
-# 4. All of them judge each machine by what *that machine* has paid. To any such rule the question mark is simply the
-#    worst machine of eleven, and since it says nothing about the others, the best that the rule can do is never to
-#    ask: **11.0**.
+# Nearly twice as much. Asking first is **perfect play** here: nobody who is not told the jackpot can earn more on
+# average (figures call it Bayes-optimal, for reasons that chapter 02 gives). And there are rules for playing such
+# machines, studied for a century; section 4 has three of them. All judge each machine by what *that machine* has
+# paid. To any such rule the question mark is simply the worst machine of eleven, and since it says nothing about the
+# others, the best that the rule can do is never to ask: **11.0**.
 #
-# Now your rival. **RL2** is a network with a memory, of the kind that is used for text. Nobody told it what the
-# question mark means, nor that there is a jackpot. It was trained by playing a million games like yours, in each of
-# which the jackpot was somewhere. Since then its weights have not changed.
+# Now your rival. **RL2** is a recurrent network: a list of 64 numbers, its memory, is rewritten after every pull, and
+# from the list the next machine is chosen. Nobody told it what the question mark means, nor that there is a jackpot.
+# It was trained by playing a million games like yours, in each of which the jackpot was somewhere. Since then its
+# weights have not changed.
 #
-# *Predict.* Pulling at random earns 6.6, never asking 11.0, perfect play 20.55, and one who is told the jackpot 25.
-# Where does RL2 land, in games that it has not met?
+# *Predict.* Pulling at random earns $5\cdot(5+9\cdot1+0.55)/11=6.6$, never asking 11.0, perfect play 20.55, and one
+# who is told the jackpot 25. Where does RL2 land, in freshly dealt games, without being told the jackpot? (There are
+# only ten different games here, and in a million it met each of them. What it does in games that it never met is a
+# question for the end of section 3, and for chapter 16.)
 
 # %%
 players = {"random": random, "RL2": rl2, "bayes_optimal": perfect}
@@ -145,10 +161,10 @@ result("RL2, second pull", by_pull.loc["RL2", 2], at_least=4.8)
 result("RL2, third to fifth pull", by_pull.loc["RL2", [3, 4, 5]], at_least=4.95)
 
 # %% [markdown]
-# With the first pull RL2 takes *less* than anybody: 0.55, when even the poorest numbered machine pays 1. It gives up
-# 0.45 to know where the jackpot is. From the second pull on it collects 5. In some two games of a hundred it still
-# misses with the second pull, since 0.7 and 0.8 are close together for a network; that is the tenth of a unit it
-# lacks. A rule that minds only the next pay would never do what it does with its first pull.
+# With the first pull RL2 takes *less* than random play: 0.55, when even the poorest numbered machine pays 1. It gives
+# up 0.85 on average to know where the jackpot is. From the second pull on it collects 5. In some two games of a
+# hundred it still misses with the second pull, since 0.7 and 0.8 are close together for a network; that is the tenth
+# of a unit it lacks. A rule that minds only the next pay would never do what it does with its first pull.
 #
 # ## 3. How a network comes to do that
 #
@@ -164,10 +180,10 @@ figure_with_alt(
 # %% [markdown]
 # What a game hides is a **task** (任务): here, which machine is the jackpot. All games that could be dealt, and how
 # often each is dealt, are the **task distribution**, written $p(\text{task})$. One game is a **trial**. What the
-# agent carries from pull to pull is its **memory**; it starts empty and is thrown away when the trial ends. The
-# Chinese articles that this book mirrors ("the documents") call what it gathers the context (上下文). What the agent
-# carries from trial to trial are the network's **weights**, and they decide two things: what is put into the memory,
-# and which machine is chosen from it.
+# agent carries from pull to pull is its **memory**; it starts empty and is thrown away when the trial ends. (This
+# book follows five Chinese articles on meta-RL, which it calls **the documents**; they call what the memory gathers
+# the context, 上下文.) What the agent carries from trial to trial are the network's **weights**, and they decide two
+# things: what is put into the memory, and which machine is chosen from it.
 #
 # What were the weights trained for? For one number, the mean total of a trial:
 #
@@ -176,10 +192,16 @@ figure_with_alt(
 # $$
 #
 # $\theta$ are the weights. $r_h$ is what the $h$-th pull of the trial pays. The inner $\mathbb{E}$ is the mean over
-# the agent's own chance choices, and the outer one is the mean over games dealt from the distribution. In simple
-# words: *do well in a whole game, whichever game it is*. Nothing in it says "explore" or "ask". But 5 pulls count
-# together, so a first pull that pays 0.55 and makes four pulls worth 5 scores better than a first pull that pays 1
-# and tells little. Whoever climbs $J$ long enough must come to the question mark.
+# chance within a game, in the agent's choices and in what the machines pay, and the outer one is the mean over games
+# dealt from the distribution. In simple words: *do well in a whole game, whichever game it is*. Nothing in it says
+# "explore" or "ask". But 5 pulls count together, so a first pull that pays 0.55 and makes four pulls worth 5 scores
+# better than a first pull that pays 1.4 and tells little. Whoever climbs $J$ has every reason to come to the question
+# mark.
+#
+# If you know reinforcement learning, you have met all parts of this. Call the whole trial one episode, and the
+# network a policy $\pi_\theta(\text{machine}\mid\text{memory})$; then $J$ is the ordinary return, and climbing it is an
+# ordinary policy gradient. Only one thing is new: *every episode hides another task*, and the policy must find out
+# which, by what it does.
 #
 # That is why perfect play is a fair measure of RL2: among all ways of turning what was seen into the next pull, the
 # one with the largest $J$ *is* perfect play.
@@ -190,13 +212,14 @@ figure_with_alt(
 # 1. Deal a game from the distribution. Start with an empty memory.
 # 2. Choose a machine from the memory, pull it, and take what it paid into the memory. Repeat until the game is over.
 # 3. Throw the memory away.
-# 4. After many games: change the weights a little, so that the choices in games that went well become more likely.
+# 4. Repeat 1 to 3 for many games. Then change the weights a little, so that choices in games of high total become
+#    likelier: one step up $J(\theta)$.
 # 5. Go back to step 1. When games no longer get better, freeze the weights. From then on, step 2 alone learns.
 
 # %% [markdown]
 # The name RL2 means that reinforcement learning is in it twice, once in step 2 and once in step 4. Chapter 08 builds
-# step 4. Step 2 you can watch now, in one game, by ten lines of code. `act` turns the memory and the last pull into a
-# machine and a new memory; nothing else passes from pull to pull.
+# step 4. Step 2 you can watch now, in one game, by ten lines of code. `act` turns the memory, the last pull and the
+# number of the pull into a machine and a new memory; nothing else passes from pull to pull.
 
 
 # %%
@@ -230,10 +253,17 @@ changed = games.changed_world(rl2)
 result("RL2 where the question mark means something else", changed.mean(), at_most=7.5)
 
 # %% [markdown]
-# As little as random play, and far less than the 11 of one who never asks. It asks, goes to the machine that was
-# named, is paid 1, and tries its neighbours. Within a game it has no means to doubt what a million games have taught
-# it, and over games it learns nothing any more, because its weights are frozen. What an agent has learned to learn is
-# as good as the tasks it learned from. Chapter 16 tests this in earnest.
+# As little as random play, and far less than the 11 of one who never asks. See what it does when the jackpot is
+# machine 7 and the question mark, which now names the machine after it, pays 0.8:
+
+# %%
+games.show_changed_world(rl2, jackpot=7)
+
+# %% [markdown]
+# It asks, goes to the machine that was named, is paid 1, and mostly pulls it again, as if it could not believe it.
+# A step back would find the jackpot, and it is rarely taken. Within a game it has no means to doubt what a million
+# games have taught it, and over games it learns nothing any more, because its weights are frozen. What an agent has
+# learned to learn is as good as the tasks it learned from. Chapter 16 tests this in earnest.
 
 # %%
 quiz("00.a")
@@ -277,7 +307,14 @@ widget.ArmGame(
 # thousands of games. Two more classic rules join: **greedy** pulls the machine with the highest mean so far (an
 # untried one counts as one half), and **UCB1** adds a bonus to that mean for machines that were seldom tried.
 #
-# *Predict* the order of the six.
+# *Predict* the order of the six: random play, greedy, Thompson sampling, UCB1, RL2 and perfect play.
+#
+# In the table that the cell prints, `total` is the mean over games, with a 95% interval from `low` to `high`.
+# `spread` is the standard deviation of one game's total, and `regret` is what was missed against the best machine;
+# both are explained below. Two anchors stand under the table, and they are easily worked out. A blind pull pays
+# $\tfrac12$, so ten pay 5. The largest of five numbers between 0 and 1 is on average $\tfrac56$, so one who is told
+# the best machine earns $10\cdot\tfrac56=8.33$. And each line that ends in `(expected ...: yes)` is a number beside
+# what this page claims of it; section 5 says more.
 
 # %%
 players = {**classic, "RL2": coin_rl2}
@@ -301,14 +338,16 @@ claim("nobody beats perfect play", coin_games.table, f"low <= {best}")
 # what a simple rule knew already. And no row exceeds perfect play by more than its interval; whoever does has a bug,
 # as you will see below.
 #
-# (RL2's row is one trained network. Three training runs from different seeds earned the totals that the next lines
-# print, on 50,000 games each.)
+# One thing is left to ask: was this network a lucky one? It is the first of three that were trained from different
+# seeds. Here is what each of the three earned on 50,000 other games.
 
 # %%
 by_seed = [seed[0] for seed in coin_card["score"]["by_seed"]]
 print("RL2, by training seed:", [round(total, 2) for total in by_seed])
 
 # %% [markdown]
+# Level with greedy or a little below it, all three.
+#
 # ### What meta-learning is for
 #
 # Put the two games side by side. In the coin game everything worth knowing is known: the machines have nothing to do
@@ -377,7 +416,8 @@ print(f"GPUs: {torch.cuda.device_count()}")
 # ## Exercises
 #
 # Write your answer over the `...`, run the cell, and read what `check` says. As long as nothing is written it shows
-# you the task. `hint("00.1")` gives a nudge, then the idea, then a first line; `solution("00.1")` gives it away.
+# you the task. In a cell of your own, `hint("00.1")` gives a nudge, then the idea, then a first line, and
+# `solution("00.1")` gives it away.
 # Errors never harm anything. Answers may be plain Python, NumPy or PyTorch.
 #
 # **00.1 Never asking, for any such game.** Section 2 worked out 11.0 by hand, for five pulls and ten machines. Write
@@ -389,9 +429,6 @@ def never_asking(pulls, machines, jackpot, other): ...
 
 
 check("00.1", never_asking)
-
-# %%
-hint("00.1")
 
 # %% [markdown]
 # **00.2 Regret of a sequence of pulls.** For machines that pay with probabilities 0.2 and 0.9, and pulls 0, 1, 1, it
@@ -410,6 +447,12 @@ check("00.2", regret)
 # its chance of paying is $\tfrac23$, and after one failure $\tfrac13$. You have two pulls. The first goes to the
 # unknown machine, the second to whichever is then better. What total do you expect? Afterwards compare
 # `try_first(0.55)` with $2\cdot0.55$: the machine that looks worse is the better first pull.
+#
+# (Why two thirds? If all chances are equally likely, think of the machine's chance and of the two pulls as three
+# points thrown at random on the line from 0 to 1, where a pull pays if its point lies left of the chance. All orders
+# of three points are equally likely, and in two of the six the chance lies to the right of both pulls: two successes
+# have probability $\tfrac13$. One has $\tfrac12$. So a second success, given the first, has
+# $\tfrac13/\tfrac12=\tfrac23$.)
 
 
 # %%
@@ -461,7 +504,8 @@ quiz("00.b")
 
 # %% [markdown]
 # Two generators with one seed are one stream of numbers. The player's "random" wishes are the machines' hidden
-# probabilities, digit for digit, so it always pulls the best machine: 8.33 is what one earns who was told. Nothing
+# probabilities, digit for digit, so it always pulls the best machine: 8.32 is, but for the luck of the deal, the
+# $10\cdot\tfrac56=8.33$ of one who was told. Nothing
 # raised an error. What gave the bug away was an **anchor**: random play cannot beat perfect play. Beside every result
 # of this book stand such anchors, and this is what they are for. The mended program gives each part a stream of its
 # own:
@@ -483,7 +527,7 @@ print(f"mended: random play earns {random_play(seed_of_world, seed_of_player):.2
 # - RL2 was trained for the mean total of a whole trial. Perfect play is the maximum of just that number, so it is a
 #   fair measure.
 # - What was learned holds for tasks like those it was learned from. Change the meaning of the question mark, and it
-#   is worth nothing.
+#   earns no more than random play.
 # - A mean without an interval and without anchors is not a result.
 #
 # ## What to read

@@ -68,7 +68,7 @@ def check_regret(answer: Any) -> str | None:
             mistakes["You compare with the best machine that was *pulled*; compare with the best of all."] = (
                 pulled - chosen
             ).sum()
-        what = "Not the sum over pulls of (best mean less the mean of the machine pulled)."
+        what = "Not what was missed: for each pull, compare the machine that was pulled with the best of all."
         if message := diagnose(got, (best - chosen).sum(), mistakes, what):
             return message
     return None
@@ -91,7 +91,7 @@ def check_try_first(answer: Any) -> str | None:
         "The two outcomes have probability 1/2 each; you add them up without.": 0.5 + paid + failed,
         "After one success the chance is 2/3, not 1; after one failure 1/3, not 0.": 1.0 + 0.5 * p,
     }
-    what = "Not 1/2 + 1/2 max(p, 2/3) + 1/2 max(p, 1/3): the first pull, then the better machine."
+    what = "Not what the first pull pays on average, and then the better machine in each of its two outcomes."
     return diagnose(got, right, mistakes, what)
 
 
@@ -261,7 +261,7 @@ QUIZZES = (
             ),
             Option(
                 "Both over many games: its weights hold the jackpot of every game that it met",
-                "The games that you dealt were new to it, and it found their jackpots.",
+                "The jackpot is dealt anew each time, and nothing in the weights could know it before the first pull.",
             ),
             Option(
                 "Nothing within a game, since its weights are frozen",
@@ -271,7 +271,7 @@ QUIZZES = (
     ),
     Quiz(
         "00.b",
-        "Why does random play earn 8.33?",
+        "Why does random play earn 8.32?",
         (
             Option(
                 "It was lucky in 20,000 games",

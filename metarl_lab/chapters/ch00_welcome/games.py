@@ -211,6 +211,19 @@ def changed_world(agent: Agent, games: int = 20_000) -> np.ndarray:
     return play_many(agent, rules, dealt, seeded_generator("cpu", 0, 2))[1].sum(1).double().numpy()
 
 
+def show_changed_world(agent: Agent, jackpot: int, games: int = 2000) -> None:
+    """Print the way of playing that the agent takes most often in the changed world with this jackpot, 1 to 10."""
+    rules = jackpot_rules()
+    dealt = rules.deal(games, seeded_generator("cpu", 0, 1), split="ood")
+    pulls, rewards = play_many(agent, rules, dealt, seeded_generator("cpu", 0, 2))
+    here = dealt.high[:, :-1].argmax(1) == jackpot - 1
+    ways, first, counts = np.unique(pulls[here].numpy(), axis=0, return_index=True, return_counts=True)
+    most = counts.argmax()
+    for number, (machine, paid) in enumerate(zip(ways[most], rewards[here][first[most]], strict=True), 1):
+        print(f"pull {number}: machine {rules.names[machine]:>2} pays {paid:g}")
+    print(f"so in {100 * counts[most] / counts.sum():.0f} of 100 games; total {rewards[here][first[most]].sum():.1f}")
+
+
 def never_asking(pulls: int = 5, machines: int = 10) -> float:
     """Expected total of who tries one numbered machine after another until one pays 5, and stays there."""
     total = 0.0
@@ -221,5 +234,5 @@ def never_asking(pulls: int = 5, machines: int = 10) -> float:
 
 __all__ = [
     "Deal", "Game", "Player", "Rules", "Tournament", "as_numbers", "changed_world", "coin_rules", "jackpot_game",
-    "jackpot_rules", "never_asking", "play_many", "regret_of", "tournament",
+    "jackpot_rules", "never_asking", "play_many", "regret_of", "show_changed_world", "tournament",
 ]  # fmt: skip
