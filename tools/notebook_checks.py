@@ -266,7 +266,7 @@ def widget_pictures(nb: Any) -> list[str]:
 
 
 def names(nb: Any, number: str, defined: dict[str, Any] | None = None) -> list[str]:
-    """What the hints and solutions of a chapter call `math`, `np` or `torch` is imported in the chapter."""
+    """`hint`, `solution`, and what hints and solutions call `math`, `np` or `torch`, are imported in the chapter."""
     source = "\n".join(cell.source for _, cell in code_cells(nb))
     found = []
     for name, line in (("math", r"import math$"), ("np", r"import numpy as np$"), ("torch", r"import torch$")):
@@ -277,6 +277,10 @@ def names(nb: Any, number: str, defined: dict[str, Any] | None = None) -> list[s
         ]
         if users and not re.search(rf"^{line}", source, re.MULTILINE):
             found.append(f"the hints of {', '.join(users)} use {name}, which the chapter does not import")
+    if re.search(r"^check\(", source, re.MULTILINE):
+        for name in ("hint", "solution"):  # which a reader calls in a cell of their own
+            if not re.search(rf"^from metarl_lab\.teach import .*\b{name}\b", source, re.MULTILINE):
+                found.append(f"{name} is not imported; a reader of the exercises calls it")
     return found
 
 

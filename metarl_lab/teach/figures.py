@@ -52,7 +52,7 @@ LEARNERS: dict[str, tuple[str, str, Any, str]] = {
     "reptile": ("Reptile", GREEN, DASH_DOT, "s"),
     "anil": ("ANIL", ORANGE, DASHED, "D"),
     "meta_sgd": ("Meta-SGD", PINK, SOLID, "P"),
-    "cavia": ("CAVIA", GREEN, DOTTED, "D"),
+    "cavia": ("CAVIA", BLACK, DASH_DOT, "D"),
     "emaml": ("E-MAML", ORANGE, LONG, "^"),
     "promp": ("ProMP", PINK, DASH_DOT, "v"),
     "hypernetwork": ("hypernetwork", BLACK, FINE, "v"),

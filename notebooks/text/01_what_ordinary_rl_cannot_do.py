@@ -37,7 +37,7 @@ from metarl_lab.ops.statistics import mean_interval
 from metarl_lab.rollout import begin, collect, seeded_generator
 from metarl_lab.runs.files import find_folder
 from metarl_lab.teach import announce, at_speed, check, claim, hint, iterations
-from metarl_lab.teach import quiz, result, show_table, speed, stored_or_run
+from metarl_lab.teach import quiz, result, show_table, solution, speed, stored_or_run
 from metarl_lab.teach.figures import figure_with_alt
 from metarl_lab.types import map_tensors
 

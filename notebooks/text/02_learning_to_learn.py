@@ -32,7 +32,7 @@ from metarl_lab.ops.statistics import mean_interval
 from metarl_lab.rollout import seeded_generator
 from metarl_lab.runs.files import find_folder
 from metarl_lab.teach import announce, check, claim, hint, iterations, quiz, result
-from metarl_lab.teach import show_table, speed
+from metarl_lab.teach import show_table, solution, speed
 from metarl_lab.teach.figures import figure_with_alt
 
 torch.set_num_threads(1)  # small networks: more threads only wait for each other

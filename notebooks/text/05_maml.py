@@ -36,8 +36,8 @@ import metarl_lab as ml
 from metarl_lab.chapters.ch05_maml import experiments as lab
 from metarl_lab.chapters.ch05_maml import figures, widget
 from metarl_lab.teach import announce, at_speed, check, claim, hint, iterations
-from metarl_lab.teach import most_iterations, quiz, result, show_table, speed
-from metarl_lab.teach import stored_or_run, yours_or_ours
+from metarl_lab.teach import most_iterations, quiz, result, show_table, solution
+from metarl_lab.teach import speed, stored_or_run, yours_or_ours
 from metarl_lab.teach.figures import figure_with_alt
 
 SPEED = speed()  # "peek", "quick" or "full"

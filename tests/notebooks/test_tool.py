@@ -298,6 +298,21 @@ def test_what_the_hints_use_is_imported():
     assert rules.names(nb, "02", {"01.1": exercise}) == []
 
 
+@pytest.mark.parametrize(
+    ("line", "missing"),
+    [
+        ("from metarl_lab.teach import check, hint, solution", []),
+        ("from metarl_lab.teach import check, hint", ["solution"]),
+        ("from metarl_lab.teach import check, hints\nsolution = 3", ["hint", "solution"]),
+    ],
+)
+def test_hint_and_solution_are_imported_for_the_reader(line, missing):
+    nb = nbformat.v4.new_notebook(cells=[executed(line), executed('check("01.1", f)')])
+    said = [f"{name} is not imported; a reader of the exercises calls it" for name in missing]
+    assert rules.names(nb, "01", {}) == said
+    assert rules.names(nbformat.v4.new_notebook(cells=[executed("x = 1")]), "01", {}) == []
+
+
 def test_exercises_are_three_and_defined():
     nb = nbformat.v4.new_notebook(cells=[executed(f'check("01.{n}", f)') for n in (1, 2, 9)])
     assert rules.exercises(nb, "01", {"01.1": 0, "01.2": 0, "01.3": 0}) == [

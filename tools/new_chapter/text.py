@@ -19,7 +19,7 @@ import numpy as np
 
 from metarl_lab.chapters.chNN_name.figures import step_towards, track
 from metarl_lab.chapters.chNN_name.widget import rate_explorer
-from metarl_lab.teach import announce, check, hint, quiz, result, speed
+from metarl_lab.teach import announce, check, hint, quiz, result, solution, speed
 from metarl_lab.teach.figures import figure_with_alt
 
 SPEED = speed()  # "peek", "quick" or "full"
