@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
-from metarl_lab.teach.figures import ANCHOR_GREY, COLOURS, DPI, draw_anchors, look, new_figure
+from metarl_lab.teach.figures import ANCHOR_GREY, COLOURS, DPI, display_name, draw_anchors, looks, new_figure
 
 ARMS = (COLOURS[0], COLOURS[1])
 
 
 def training(returns: Mapping[str, tuple[np.ndarray, np.ndarray]], anchors: Mapping[str, float]) -> Axes:
-    """Draw {name: (env steps, return per trial)} of meta-training between anchors."""
+    """Draw {learner: (env steps, return per trial)} of meta-training between anchors."""
     if not anchors:
         raise ValueError("training got no anchors; give at least one, such as {'Bayes-optimal': 6.02}")
-    ax = new_figure()[1]
-    for index, (name, (steps, value)) in enumerate(returns.items()):
-        ax.plot(steps, value, label=name, **(look(index) | {"marker": ""}))
+    ax = new_figure(width=7.0)[1]
+    styles = looks(returns)
+    for name, (steps, value) in returns.items():
+        ax.plot(steps, value, label=display_name(name), **(styles[name] | {"marker": ""}))
     draw_anchors(ax, anchors)
-    last = max(float(np.max(steps)) for steps, _ in returns.values())
-    ax.set(xlim=(0, 1.2 * max(last, 1.0)))  # room for the anchors' names
-    ax.set(xlabel="env steps of meta-training (pulls)", ylabel="return (points per trial)")
+    ax.set(xlim=(0, None), xlabel="env steps of meta-training (pulls)", ylabel="return (points per trial)")
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     ax.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0, 1))
     return ax
 
@@ -44,15 +46,19 @@ def probe_bars(scores: Mapping[str, Sequence[float]], quantities: Sequence[str])
 
 
 def stay_bars(stay: Mapping[str, np.ndarray]) -> Figure:
-    """Draw the chance of repeating the last choice, one panel an agent: (2, 2), rows unrewarded, rewarded."""
-    figure, axes = new_figure(1, len(stay), width=8.4, height=3.2)
+    """Draw the chance of repeating the last choice, one panel an agent: (2, 2), rows unrewarded, rewarded.
+
+    Each bar carries its number: one of height 0 would look forgotten.
+    """
+    figure, axes = new_figure(1, len(stay), width=8.4, height=3.3)
     for place, (ax, (name, p)) in enumerate(zip(np.ravel(axes), stay.items(), strict=True)):
         for column, label, hatch in ((1, "common", ""), (0, "rare", "//")):
             where = np.arange(2) + (0.2, -0.2)[column]
-            # rewarded first, as in the papers
-            ax.bar(where, p[::-1, column], 0.37, label=label, color=COLOURS[1 - column], hatch=hatch, edgecolor="white")
+            height = p[::-1, column]  # rewarded first, as in the papers
+            bars = ax.bar(where, height, 0.37, label=label, color=COLOURS[1 - column], hatch=hatch, edgecolor="white")
+            ax.bar_label(bars, [f"{chance:.2f}" for chance in height], fontsize=8.5, padding=1)
         ax.set_xticks((0, 1), ("rewarded", "unrewarded"))
-        ax.set(ylim=(0, 1.05))
+        ax.set(ylim=(0, 1.12))
         ax.set_title(name, fontsize=10)
         ax.tick_params(labelleft=place == 0)
     np.ravel(axes)[0].set_ylabel("chance of the same choice")
@@ -68,7 +74,7 @@ def played_trial(view: Any) -> Figure:
     # fixed places: a layout engine would take most of the 200 ms of an answer
     figure = Figure(figsize=(9.6, 3.3), dpi=DPI)
     left, middle, right = figure.subplots(1, 3, width_ratios=(1.15, 1.0, 1.15))
-    figure.subplots_adjust(left=0.04, right=0.985, top=0.86, bottom=0.19, wspace=0.34)
+    figure.subplots_adjust(left=0.03, right=0.985, top=0.86, bottom=0.19, wspace=0.5)
     draw_posteriors(left, view)
     draw_memory(middle, view.hidden)
     draw_choices(right, view.chances)
@@ -92,13 +98,19 @@ def draw_posteriors(ax: Axes, view: Any) -> None:
 
 
 def draw_memory(ax: Axes, hidden: np.ndarray) -> None:
-    """The hidden state (units, moments) as a strip; moments that have not come are grey."""
+    """The hidden state (units, moments) as a strip with its scale; moments that have not come are grey."""
     ax.set_facecolor("#EFEFEF")
-    ax.imshow(hidden, aspect="auto", cmap="PuOr", vmin=-1, vmax=1, interpolation="nearest")
-    ax.set(xlabel="pulls seen", ylabel="one row a hidden unit", yticks=[])
+    image = ax.imshow(hidden, aspect="auto", cmap="PuOr", vmin=-1, vmax=1, interpolation="nearest")
+    ax.set(xlabel="pulls seen", yticks=[])
+    ax.set_ylabel("hidden units; the top rises with A", fontsize=9)
     ax.set_xticks((0, 3, 6, 9))
     ax.set_title("hidden state after each pull", fontsize=9.5)
     ax.tick_params(labelsize=8, colors=ANCHOR_GREY)
+    # a place of its own beside the strip, which keeps its width
+    scale = ax.inset_axes((1.03, 0.0, 0.045, 1.0))
+    bar = ax.figure.colorbar(image, cax=scale, ticks=(-1, 0, 1))
+    bar.outline.set_visible(False)
+    scale.tick_params(labelsize=7.5, colors=ANCHOR_GREY, length=2)
 
 
 def draw_choices(ax: Axes, chances: Mapping[str, float]) -> None:
@@ -112,7 +124,8 @@ def draw_choices(ax: Axes, chances: Mapping[str, float]) -> None:
         box = {"facecolor": ARMS[0] if arm == "A" else "white", "edgecolor": "none", "pad": 1.5}
         ax.text(inside, row, text, va="center", ha=ha, color=colour, fontsize=8.5, bbox=box)
     ax.axvline(0.5, color="black", lw=0.8, ls=":")
-    ax.set_yticks(range(len(chances)), list(chances))
+    names = [textwrap.fill(display_name(name), 10) for name in chances]
+    ax.set_yticks(range(len(chances)), names)
     ax.set(xlim=(0, 1), ylim=(len(chances) - 0.5, -0.5), xticks=(0, 0.5, 1), xlabel="chance of A (plain), B (hatched)")
     ax.set_title("next pull", fontsize=9.5)
     _plain(ax)

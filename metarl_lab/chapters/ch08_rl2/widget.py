@@ -32,8 +32,8 @@ class View(NamedTuple):
     density: np.ndarray  # (2, POINTS) exact posterior of each arm
     mean: np.ndarray  # (2,) its mean
     reading: np.ndarray  # (2,) what the probe reads off the hidden state for it
-    hidden: np.ndarray  # (units, 10), NaN for moments that have not come
-    chances: dict[str, float]  # that each player pulls arm A next
+    hidden: np.ndarray  # (units, 10), in the order shown; NaN for moments that have not come
+    chances: dict[str, float]  # {name of a player in the catalog: chance that it pulls arm A next}
 
 
 class Players:
@@ -43,13 +43,22 @@ class Players:
     ----------
     agent : a trained `rl2` with a GRU.
     probe : reads the two posterior means off its hidden state.
-    indices : {name: reference} that choose by the counts, such as Gittins and Bayes-optimal play.
+    indices : {name of a reference: the reference} that choose by the counts, such as Gittins and Bayes-optimal play.
+    order : (units,) in which the hidden units are shown, the topmost first; as they are when not given.
     """
 
-    def __init__(self, agent: Any, family: BernoulliBandit, probe: Probe, indices: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        agent: Any,
+        family: BernoulliBandit,
+        probe: Probe,
+        indices: dict[str, Any],
+        order: np.ndarray | None = None,
+    ) -> None:
         if family.arms != 2:
             raise ValueError(f"Players draws two arms, and the family has {family.arms}; give arms=2")
         self.agent, self.family, self.probe, self.indices = agent, family, probe, dict(indices)
+        self.order = np.arange(len(probe.weight)) if order is None else order
 
     @torch.no_grad()
     def view(self, pulls: list[Pull]) -> View:
@@ -64,9 +73,9 @@ class Players:
             counts[arm, 1 - paid] += 1
         belief = stats.beta(*(1 + counts.T[..., None]))
         hidden = np.full((len(states[0]), self.family.horizon), np.nan)
-        hidden[:, : len(states)] = torch.stack(states, 1).numpy()
-        chances = {"RL2": float(self.agent.net.policy(states[-1]).softmax(-1)[0])}
-        chances["Thompson"] = first_is_larger(counts)
+        hidden[:, : len(states)] = torch.stack(states, 1).numpy()[self.order]
+        chances = {"rl2": float(self.agent.net.policy(states[-1]).softmax(-1)[0])}
+        chances["thompson"] = first_is_larger(counts)
         chances |= {name: self._chance(reference, pulls) for name, reference in self.indices.items()}
         mean = (1 + counts[:, 0]) / (2 + counts.sum(1))
         return View(belief.pdf(np.linspace(0, 1, POINTS)), mean, self.probe.read(states[-1]).numpy(), hidden, chances)
