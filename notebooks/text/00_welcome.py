@@ -257,7 +257,8 @@ result("RL2 where the question mark means something else", changed.mean(), at_mo
 # machine 7 and the question mark, which now names the machine after it, pays 0.8:
 
 # %%
-games.show_changed_world(rl2, jackpot=7)
+share = games.show_changed_world(rl2, jackpot=7)
+result("share of games that RL2 plays just so", share, at_least=0.3, at_most=0.6)
 
 # %% [markdown]
 # It asks, goes to the machine that was named, is paid 1, and mostly pulls it again, as if it could not believe it.

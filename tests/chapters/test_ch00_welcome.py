@@ -438,3 +438,13 @@ def test_the_stored_picture_says_what_it_shows(coins):
     played = play_rivals(coins, {"greedy": agents["greedy"]}, deal, 4)
     page, png = picture(coins, deal, played)
     assert "greedy pulled" in page and "Mean pay of the machines: A " in page and png.startswith(b"\x89PNG")
+
+
+def test_in_the_changed_world_the_question_mark_names_the_machine_after_the_jackpot(capsys):
+    rl2, _, _ = ml.load("data/checkpoints/rl2-informative_bandit")
+    share = games.show_changed_world(rl2, jackpot=10)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["pull 1: machine  ? pays 0.1", "pull 2: machine  1 pays 1"]  # after 10 names begin again at 1
+    paid = [float(line.split("pays ")[1]) for line in lines[:5]]
+    assert lines[5] == f"total {sum(paid):g}" and 0 < share <= 1
+    assert games.changed_world(rl2, 500).mean() < 11

@@ -1,13 +1,12 @@
 """Chapter 01: answers to its exercises, its experiments, figures and widgets, and the proofs of what its pages show."""
 
-import ast
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from answers import Answers, Wrong, answer_tests
+from pages import of_page
 
 import metarl_lab as ml
 from metarl_lab.chapters.ch01_what_ordinary_rl_cannot_do import experiments, figures
@@ -15,8 +14,6 @@ from metarl_lab.chapters.ch01_what_ordinary_rl_cannot_do.widget import Walks, sa
 from metarl_lab.exact.planning import policy_evaluation
 from metarl_lab.ops.statistics import mean_interval
 from metarl_lab.rollout import begin, collect, seeded_generator
-
-PAGE = Path(__file__).parents[2] / "notebooks" / "text" / "01_what_ordinary_rl_cannot_do.py"
 
 test_answers = answer_tests(
     "01",
@@ -325,33 +322,24 @@ test_answers = answer_tests(
 )
 
 
-def of_page(*names, **given):
-    """The functions of the chapter's text by these names, which find `given` among their globals."""
-    body = [node for node in ast.parse(PAGE.read_text("utf-8")).body if getattr(node, "name", None) in names]
-    assert {node.name for node in body} == set(names)
-    scope = {"np": np, "torch": torch, "tqdm": lambda x, **options: x, **given}
-    exec(compile(ast.Module(body, []), PAGE.name, "exec"), scope)
-    return scope
-
-
 def test_the_exact_value_of_the_page_is_the_packages():
-    page = of_page("value", STEPS=10)
+    page = of_page("01", "value", STEPS=10)
     mdp = ml.make_family("tabular_mdp")
     tasks = mdp.sample_tasks(4, "test", seeded_generator("cpu", 0, 1))
     policy = torch.rand(4, 10, 5, generator=torch.Generator().manual_seed(0)).softmax(-1)
     every_step = policy.expand(10, -1, -1, -1)
     theirs = policy_evaluation(tasks.transition, tasks.reward, every_step)[1][0, :, 0]
-    ours = page["value"](policy.numpy(), tasks.transition.numpy(), tasks.reward.numpy())
+    ours = page.value(policy.numpy(), tasks.transition.numpy(), tasks.reward.numpy())
     np.testing.assert_allclose(ours, theirs, rtol=1e-5)
 
 
 def test_the_q_learning_of_the_page_finds_the_best_policy_of_a_task_with_one_answer():
-    page = of_page("q_learning", "greedy", "value", STEPS=10, experiments=experiments)
+    page = of_page("01", "q_learning", "greedy", "value", STEPS=10, experiments=experiments)
     P = np.full((3, 10, 5, 10), 0.1)  # whatever is done, any state may be next
     R = np.zeros((3, 10, 5))
     for task, best in enumerate((4, 0, 2)):
         R[task, :, best] = 5.0
-    q, curve = page["q_learning"](P, R, np.zeros_like(R), 200, np.random.default_rng(0), alpha=0.1, epsilon=1.0)
+    q, curve = page.q_learning(P, R, np.zeros_like(R), 200, np.random.default_rng(0), alpha=0.1, epsilon=1.0)
     assert (q.argmax(-1) == np.array([4, 0, 2])[:, None]).all()
     np.testing.assert_allclose(curve[:, -1], 50.0)  # 10 steps at 5
     assert curve.shape == (3, 21)
@@ -362,7 +350,7 @@ def test_the_q_learning_of_the_page_finds_the_best_policy_of_a_task_with_one_ans
 def test_the_policy_gradient_step_of_the_page_is_what_scratch_absorbs():
     nav = ml.make_family("point_navigation", horizon=20)
     agent = ml.make_learner("scratch", nav, seed=3, hidden=(16,), inner_step=0.2, later_inner_step=0.2)
-    step = of_page("policy_gradient_step", agent=agent)["policy_gradient_step"]
+    step = of_page("01", "policy_gradient_step", agent=agent).policy_gradient_step
     tasks = experiments.goal_tasks([(0.5, 0.0), (-0.2, 0.3), (0.03, 0.0)])  # near the last one episodes end early
     trial = begin(agent, nav, tasks, experiments.EPISODES)
     episodes, _ = collect(agent, nav, tasks, trial, seeded_generator("cpu", 0, 1))
@@ -421,7 +409,7 @@ def test_exact_values_on_tied_arms_are_those_that_play_gives():
     family = ml.make_family("bernoulli_bandit", arms=2, horizon=10)
     p = torch.rand(20_000, 1, generator=torch.Generator().manual_seed(0))
     tied = type(family.sample_tasks(1, "test", torch.Generator()))(torch.cat([p, 1 - p], 1))
-    ucb = of_page("ucb")["ucb"]
+    ucb = of_page("01", "ucb").ucb
     greedy = experiments.by_index(partial(ucb, 0.0))
     for name, options, rule in (
         ("greedy", {}, greedy),

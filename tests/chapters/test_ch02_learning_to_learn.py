@@ -1,24 +1,19 @@
 """Chapter 02: answers to its exercises, its experiments, its figures and its widget."""
 
-import ast
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from answers import Answers, Wrong, answer_tests
+from pages import of_page
 
 import metarl_lab as ml
 from metarl_lab.chapters.ch02_learning_to_learn import experiments, figures
 from metarl_lab.chapters.ch02_learning_to_learn.figures import side_by_side
 from metarl_lab.chapters.ch02_learning_to_learn.widget import LAST, memory_stepper, record_gradient, record_recurrent
-from metarl_lab.exact.bandits import count_pull
-from metarl_lab.exact.bernoulli_bandit import index_policy_value
-from metarl_lab.ops.sampling import random_argmax
 from metarl_lab.rollout import seeded_generator
 
-PAGE = Path(__file__).parents[2] / "notebooks" / "text" / "02_learning_to_learn.py"
 MOMENTS = 12
 
 test_answers = answer_tests(
@@ -389,18 +384,8 @@ test_answers = answer_tests(
 )
 
 
-def of_page(*names):
-    """The functions and classes of the chapter's text by these names."""
-    body = [node for node in ast.parse(PAGE.read_text("utf-8")).body if getattr(node, "name", None) in names]
-    assert {node.name for node in body} == set(names)
-    scope = {"np": np, "torch": torch, "ml": ml, "ARMS": 5, "PULLS": 10, "count_pull": count_pull}
-    scope |= {"random_argmax": random_argmax, "index_policy_value": index_policy_value}
-    exec(compile(ast.Module(body, []), PAGE.name, "exec"), scope)
-    return SimpleNamespace(**{name: scope[name] for name in names})
-
-
 def test_the_counter_of_the_page_earns_what_the_page_computes_exactly():
-    page = of_page("Counter", "exact")
+    page = of_page("02", "Counter", "exact", ARMS=5, PULLS=10)
     bandit = ml.make_family("bernoulli_bandit", arms=5, horizon=10)
     for bonus in (0.1, 1.0):
         played = ml.evaluate(page.Counter(bonus), bandit, n_tasks=10_000)
@@ -408,12 +393,14 @@ def test_the_counter_of_the_page_earns_what_the_page_computes_exactly():
 
 
 def test_the_cliff_of_the_bonus_is_at_a_third_as_the_page_says():
-    exact = of_page("exact").exact
+    exact = of_page("02", "exact", ARMS=5, PULLS=10).exact
     assert exact(1 / 3 - 0.001) - exact(1 / 3 + 0.001) > 0.3
 
 
 def test_the_wrapper_of_the_page_hides_what_came_before_an_episode_and_nothing_else():
-    wrapped = of_page("CleanStart").CleanStart(ml.make_learner("rl2", ml.make_family("bernoulli_bandit"), hidden=8))
+    wrapped = of_page("02", "CleanStart").CleanStart(
+        ml.make_learner("rl2", ml.make_family("bernoulli_bandit"), hidden=8)
+    )
     for new_episode in (True, False):
         failed, paid = (experiments.after_first_pull(wrapped, reward, new_episode)[0] for reward in (0.0, 1.0))
         assert torch.equal(failed, paid) == new_episode

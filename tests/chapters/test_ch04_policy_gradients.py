@@ -1,21 +1,16 @@
 """Chapter 04: answers to its exercises, the equalities behind its page, its figures and its widgets."""
 
-import ast
-from pathlib import Path
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
 from answers import Answers, Wrong, answer_tests
+from pages import of_page
 
 from metarl_lab.chapters.ch04_policy_gradients import beam, exercises
 from metarl_lab.chapters.ch04_policy_gradients.experiments import gradient_clouds
 from metarl_lab.chapters.ch04_policy_gradients.figures import error_by_lambda, gradient_cloud
 from metarl_lab.chapters.ch04_policy_gradients.widget import lambda_explorer, noise_explorer
 from metarl_lab.ops.returns import gae as package_gae
-
-TEXT = Path(__file__).parents[2] / "notebooks" / "text" / "04_policy_gradients.py"
 
 # --- answers to the exercises -----------------------------------------------------------------------------------------
 
@@ -593,18 +588,6 @@ test_answers = answer_tests(
 # --- the page's own code ----------------------------------------------------------------------------------------------
 
 
-def of_page(*names):
-    """What the chapter's text defines: its functions and constants of these names, with its imports."""
-    kept = []
-    for node in ast.parse(TEXT.read_text(encoding="utf-8")).body:
-        assigned = [target.id for target in getattr(node, "targets", ()) if isinstance(target, ast.Name)]
-        if isinstance(node, ast.Import | ast.ImportFrom) or {getattr(node, "name", None), *assigned} & set(names):
-            kept.append(node)
-    scope = {}
-    exec(compile(ast.Module(kept, []), str(TEXT), "exec"), scope)
-    return SimpleNamespace(**scope)
-
-
 @pytest.fixture
 def double():
     """The chapter's default type."""
@@ -616,7 +599,9 @@ def double():
 
 @pytest.fixture
 def page(double):
-    return of_page("chance_right", "exact_return", "sample", "estimate", "surrogate", "to_go", "gae", "others_out")
+    return of_page(
+        "04", "chance_right", "exact_return", "sample", "estimate", "surrogate", "to_go", "gae", "others_out"
+    )
 
 
 def acted(page, episodes=3, seed=0):

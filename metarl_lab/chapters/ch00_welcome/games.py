@@ -211,8 +211,11 @@ def changed_world(agent: Agent, games: int = 20_000) -> np.ndarray:
     return play_many(agent, rules, dealt, seeded_generator("cpu", 0, 2))[1].sum(1).double().numpy()
 
 
-def show_changed_world(agent: Agent, jackpot: int, games: int = 2000) -> None:
-    """Print the way of playing that the agent takes most often in the changed world with this jackpot, 1 to 10."""
+def show_changed_world(agent: Agent, jackpot: int, games: int = 2000) -> float:
+    """Print what the agent most often does in the changed world with this jackpot, 1 to 10; returns how often, 0 to 1.
+
+    `games` are dealt, about one in ten of which has this jackpot.
+    """
     rules = jackpot_rules()
     dealt = rules.deal(games, seeded_generator("cpu", 0, 1), split="ood")
     pulls, rewards = play_many(agent, rules, dealt, seeded_generator("cpu", 0, 2))
@@ -221,7 +224,8 @@ def show_changed_world(agent: Agent, jackpot: int, games: int = 2000) -> None:
     most = counts.argmax()
     for number, (machine, paid) in enumerate(zip(ways[most], rewards[here][first[most]], strict=True), 1):
         print(f"pull {number}: machine {rules.names[machine]:>2} pays {paid:g}")
-    print(f"so in {100 * counts[most] / counts.sum():.0f} of 100 games; total {rewards[here][first[most]].sum():.1f}")
+    print(f"total {rewards[here][first[most]].sum():g}")
+    return float(counts[most] / counts.sum())
 
 
 def never_asking(pulls: int = 5, machines: int = 10) -> float:
