@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from metarl_lab.teach.figures import COLOURS, draw_anchors, look, new_figure
+from metarl_lab.teach.figures import COLOURS, draw_anchors, looks, new_figure
 
+BAND = 0.05  # points: the colours of a landscape change in bands, as on a map, so that heights can be read off
 PROBABILITY_TICKS = {-4: "0.02", -2: "0.12", 0: "0.50", 2: "0.88", 4: "0.98"}  # sigmoid of the preference
 
 
@@ -33,7 +35,9 @@ def landscapes(
     """
     if len(stars) != len(panels):
         raise ValueError(f"landscapes got {len(stars)} stars for {len(panels)} panels; give one per panel")
-    figure, axes = new_figure(1, len(panels), width=7.6, height=3.5)
+    colours = colormaps["viridis"].resampled(round(top / BAND))
+    reach = 1.16 * side[-1]  # beyond the landscape, so that a mark at its edge covers no label
+    figure, axes = new_figure(1, len(panels), width=7.6, height=3.8)
     for index, (ax, (title, values)) in enumerate(zip(np.ravel(axes), panels.items(), strict=True)):
         ax.grid(False)
         edges = (side[0], side[-1], side[0], side[-1])
@@ -41,7 +45,7 @@ def landscapes(
             values.T,
             vmin=0.0,
             vmax=top,
-            cmap="viridis",
+            cmap=colours,
             interpolation="bilinear",
             origin="lower",
             extent=edges,
@@ -53,6 +57,7 @@ def landscapes(
                 ax.plot(x, y, kind, ms=size, mfc=fill, mec=colour, mew=line, zorder=5, clip_on=False)
         ax.set_xticks(list(PROBABILITY_TICKS), list(PROBABILITY_TICKS.values()))
         ax.set_yticks(list(PROBABILITY_TICKS), list(PROBABILITY_TICKS.values()))
+        ax.set(xlim=(-reach, reach), ylim=(-reach, reach))
         ax.tick_params(labelleft=index == 0)  # said once: text is most of the drawing time
         ax.set_title(title, fontsize=10)
         ax.set_xlabel("probability of the tunnel")
@@ -74,8 +79,8 @@ def optimism_lines(table: pd.DataFrame, anchors: Mapping[str, float]) -> Axes:
     methods = list(dict.fromkeys(table.columns.get_level_values(0)))
     figure, axes = new_figure(1, len(methods), width=7.6, height=3.4)
     for ax, method in zip(np.ravel(axes), methods, strict=True):
-        for index, (scored_on, column) in enumerate(table[method].items()):
-            ax.plot(table.index, column, label=str(scored_on), **look(index))
+        for scored_on, style in looks(table[method].columns).items():
+            ax.plot(table.index, table[method][scored_on], label=scored_on, **style)
         draw_anchors(ax, anchors)
         ax.set_xscale("log", base=2)
         ax.set_xticks(list(table.index), [str(n) for n in table.index])
@@ -99,7 +104,7 @@ def trial_bars(plans: Mapping[str, Sequence[float]], *, floor: float) -> Axes:
     ax.add_line(Line2D([0, 1], [0, 0], color="black", linewidth=0.8, transform=ax.get_yaxis_transform()))
     ax.set_xticks(range(1, 1 + max(len(plan) for plan in plans.values())))
     ax.set_ylim(floor, 1.15)
-    ax.set_xlabel("episode of the trial")
+    ax.set_xlabel("episode of the trial (of equally good plans: the one that looks first)")
     ax.set_ylabel("expected return (points)")
     ax.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(0.0, -0.18), ncols=len(plans))
     return ax
