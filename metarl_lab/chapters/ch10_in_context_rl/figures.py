@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
-from metarl_lab.teach.figures import ANCHOR_GREY, COLOURS, DPI, adaptation_curves, draw_anchors, look, new_figure
+from metarl_lab.teach.figures import ANCHOR_GREY, COLOURS, DPI, adaptation_curves, draw_anchors, looks, new_figure
 
 SEEN, PAID, GOAL = COLOURS[0], COLOURS[1], COLOURS[5]
 ACTIONS = {0: ("s", "none"), 1: ("^", "up"), 2: (">", "right"), 3: ("v", "down"), 4: ("<", "left")}
@@ -66,12 +68,16 @@ def draw_row(ax: Axes, trial: Any, step: int, weights: np.ndarray) -> None:
     """The attention row: a bar for every step so far, orange where that step saw a reward."""
     saw = np.concatenate(([0.0], trial.reward[:-1]))[: step + 1] > 0
     steps = np.arange(step + 1)
-    for mask, colour, name in ((~saw, SEEN, "saw no reward"), (saw, PAID, "saw a reward")):
-        ax.bar(steps[mask], weights[mask], color=colour, width=0.9, label=name)
+    for mask, colour in ((~saw, SEEN), (saw, PAID)):
+        ax.bar(steps[mask], weights[mask], color=colour, width=0.9)
+    # made by hand: a trial that was never paid has no orange bar to take the colour from
+    keys = [Patch(color=SEEN, label="saw no reward"), Patch(color=PAID, label="saw a reward")]
     top = max(1.3 * float(weights.max()), 0.02)
     _time_axis(ax, trial, step)
     ax.set(ylim=(0, top), ylabel="attention weight")
-    ax.legend(fontsize=8, ncols=2, frameon=False, loc="lower left", bbox_to_anchor=(0.0, 0.98), borderpad=0)
+    ax.legend(
+        handles=keys, fontsize=8, ncols=2, frameon=False, loc="lower left", bbox_to_anchor=(0.0, 0.98), borderpad=0
+    )
     ax.tick_params(labelbottom=False)
 
 
@@ -93,7 +99,7 @@ def _time_axis(ax: Axes, trial: Any, step: int) -> None:
     steps = len(trial.cell)
     for start in range(0, steps, trial.horizon):
         ax.axvline(start - 0.5, color=ANCHOR_GREY, linewidth=0.9)
-    ax.axvline(step, color="black", linewidth=1.0, linestyle=":")
+    ax.axvline(step, color="black", linewidth=1.0, linestyle=":", zorder=0)
     ax.set(xlim=(-1, steps), xticks=range(0, steps, trial.horizon))
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(labelsize=8, colors=ANCHOR_GREY)
@@ -106,10 +112,12 @@ def calibration(panels: Mapping[str, tuple[np.ndarray, np.ndarray]], shown: int 
         exact, network = np.ravel(exact), np.ravel(network)
         each = max(len(exact) // shown, 1)
         ax.plot(exact[::each], network[::each], ".", color=SEEN, alpha=0.25, markersize=4)
-        ax.plot((0, 1), (0, 1), color="black", linewidth=1.2, linestyle="--")
+        ax.plot((0, 1), (0, 1), color="black", linewidth=1.2, linestyle="--", label="network = exact posterior")
         ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="exact posterior: this arm is best")
         ax.set_title(name, fontsize=10)
-    np.ravel(axes)[0].set_ylabel("network: probability of pulling it")
+    first = np.ravel(axes)[0]
+    first.set_ylabel("network: probability of pulling it")
+    first.legend(frameon=False, fontsize=9, loc="upper left")
     return figure
 
 
@@ -124,26 +132,37 @@ def longer_trials(curves: Mapping[str, Any], anchors: Mapping[str, float], train
     return ax
 
 
-def window_returns(
-    windows: Sequence[int], bands: Mapping[str, tuple[np.ndarray, ...]], anchors: Mapping[str, float], horizon: int
-) -> Axes:
-    """Return of the next episode against the window of attention, log scale; bands: {name: (mean, low, high)}."""
-    if not anchors:
-        raise ValueError("window_returns got no anchors; give at least one, such as {'known goal': 8.56}")
+def window_returns(table: pd.DataFrame, random: float, horizon: int) -> Axes:
+    """Return of the episode after some idle ones against the window of attention, log scale.
+
+    Parameters
+    ----------
+    table : from `experiments.after_idling`: index (idle, window), columns earned, low, high, known.
+    random : return per episode of random play.
+    horizon : H, steps of an episode.
+    """
     ax = new_figure()[1]
-    for index, (name, (mean, low, high)) in enumerate(bands.items()):
-        style = look(index)
-        ax.fill_between(windows, low, high, color=style["color"], alpha=0.18, linewidth=0)
-        ax.plot(windows, mean, label=name, **style)
-    draw_anchors(ax, anchors)
+    numbers = list(dict.fromkeys(table.index.get_level_values("idle")))
+    names = {n: f"{n} idle episode{'' if n == 1 else 's'}" for n in numbers}
+    styles = looks(names.values())
+    for n, name in names.items():
+        rows = table.xs(n, level="idle")
+        style = styles[name]
+        ax.fill_between(rows.index, rows["low"], rows["high"], color=style["color"], alpha=0.18, linewidth=0)
+        ax.plot(rows.index, rows["earned"], label=name, **style)
+    # the tasks that are counted depend on the window, and what knowing their goals earns with them
+    known = table["known"].groupby(level="window").mean()
+    ax.plot(known.index, known, color=ANCHOR_GREY, linewidth=1.1, linestyle=(0, (8, 3)), label="goal known, same tasks")
+    draw_anchors(ax, {"random": random})
     ax.axvline(horizon, color=ANCHOR_GREY, linewidth=0.9)
-    ax.text(horizon * 1.04, 0.06, "one episode", fontsize=8.5, color=ANCHOR_GREY, transform=_mixed(ax))
+    ax.text(horizon * 1.04, 0.12, "one episode", fontsize=8.5, color=ANCHOR_GREY, transform=_mixed(ax))
+    windows = list(known.index)
     ax.set_xscale("log")
-    ax.set_xticks(list(windows), [str(w) for w in windows])
+    ax.set_xticks(windows, [str(w) for w in windows])
     ax.minorticks_off()
-    ax.set_xlim(0.9 * windows[0], 2.2 * windows[-1])  # room for the anchors' names
-    ax.set(xlabel="window of attention (steps)", ylabel="return of the next episode")
-    ax.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3)
+    ax.set_xlim(0.9 * windows[0], 1.1 * windows[-1])
+    ax.set(xlabel="window of attention (steps)", ylabel="return of the next episode", ylim=(0, horizon))
+    ax.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
     return ax
 
 

@@ -57,8 +57,13 @@ def record_attention(
     ]
 
 
-def attention_stepper(trials: Sequence[AttentionTrial], step: int, name: str = "10 attention stepper") -> Explorer:
-    """The widget: a slider over the steps of a trial, beginning at `step`; task, layer and head to choose."""
+def attention_stepper(
+    trials: Sequence[AttentionTrial], step: int, end: int, name: str = "10 attention stepper"
+) -> Explorer:
+    """The widget: a slider over the steps of a trial, beginning at `step`; task, layer and head to choose.
+
+    The picture for readers without a kernel is that of step `end`.
+    """
     layers, heads, steps = trials[0].weights.shape[:3]
     controls: dict[str, Any] = {
         "step": slider("step of the trial", 0, steps - 1, 1, step),
@@ -73,7 +78,7 @@ def attention_stepper(trials: Sequence[AttentionTrial], step: int, name: str = "
         what = f"Layer {layer}, {'mean of the heads' if head == 0 else f'head {head}'}"
         return attention_step(trial, step, rows.mean(0) if head == 0 else rows[head - 1], what)
 
-    return Explorer(name, draw, controls, alt=_alt)
+    return Explorer(name, draw, controls, alt=_alt, end={"step": end})
 
 
 def _alt(step: int, task: int, layer: int, head: int) -> str:
