@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 11 Value-based meta-RL: meta-Q-learning
 #
-# **Reading time:** 35 min. **Run time:** 35 s.
+# **Reading time:** 35 min. **Run time:** 50 s.
 #
 # ## What you will be able to do
 # - Follow Q-learning on one task backup by backup, beside the exact values.
@@ -14,43 +14,31 @@
 # Policy gradients throw each batch away. Q-learning can use any data, old or another policy's: so can a
 # **value function** (价值函数) be what a meta-learner prepares? The world is small enough to know everything: a 4 x 4
 # grid, a goal hidden in one of 12 cells, 15 steps an episode, 1 for each step on the goal and -0.1 for each other.
+#
+# The next cell prepares the page. `lab` holds what this chapter runs and need not show: the grid and its goals,
+# batches of play, trained starts.
 
 # %%
-import dataclasses
-
 import numpy as np
-import pandas as pd
 import torch
-from torch.nn.utils import parameters_to_vector, vector_to_parameters
-from tqdm import tqdm
 
-import metarl_lab as ml
-from metarl_lab.runs.files import find_folder
-from metarl_lab.ops.propensity import density_ratio, effective_sample_size, logistic_regression
+from metarl_lab.chapters.ch11_value_based import experiments as lab
+from metarl_lab.chapters.ch11_value_based import figures, widget
 from metarl_lab.ops.q_learning import bellman_backup, optimal_q, sampled_backup
-from metarl_lab.ops.statistics import mean_interval
-from metarl_lab.ops.transitions import transition_rows
-from metarl_lab.teach.figures import adaptation_curves, figure_with_alt
-from metarl_lab.chapters.ch11_value_based.figures import exploring, value_maps
-from metarl_lab.rollout import begin, collect, seeded_generator
-from metarl_lab.tasks.gridworld import GridTasks
-from metarl_lab.teach import announce, check, hint, quiz, show_source, speed, stored_or_run, verdict
-from metarl_lab.chapters.ch11_value_based.widget import value_explorer
+from metarl_lab.teach import announce, at_speed, check, claim, hint, iterations
+from metarl_lab.teach import quiz, result, show_source, show_table
+from metarl_lab.teach import solution, speed, stored_or_run
+from metarl_lab.teach.figures import figure_with_alt
 
-# %%
 SPEED = speed()  # "peek", "quick" or "full"
-FULL = SPEED == "full"
 torch.set_num_threads(1)  # the batches are small
-announce(SPEED, {"peek": 15, "quick": 35, "full": 600})
+announce(SPEED, {"peek": 15, "quick": 50, "full": 600})
 
-grid = ml.make_family("gridworld", size=4)
-goals = grid.goals("train")
-tasks = GridTasks(torch.tensor(goals))  # each goal once: means over them are exact means over the prior
-P, R = grid.model(tasks)  # P(s'|s, a) and R(s, a) of every task
-GAMMA, T = 0.9, len(goals)
-anchors = {"random play": ml.evaluate(ml.make_reference("random", grid), grid, episodes=50).mean[0]}
-anchors["oracle"] = float(grid.oracle(tasks).mean())
-print(f"{T} goals; the oracle's return, goals alike: {anchors['oracle']:.3f}")
+GAMMA = 0.9
+P, R = lab.grid.model(lab.tasks)  # P(s'|s, a) and R(s, a) of every task
+anchors = lab.anchors()
+oracle = anchors["oracle"]
+print(f"{len(lab.goals)} goals; the oracle's return, goals alike: {oracle:.3f}")
 
 # %% [markdown]
 # ## 1. Q-learning on one task
@@ -75,54 +63,43 @@ best = optimal_q(P, R, GAMMA)
 print(f"at the fixed point {best[-1, 0].max():.3f}")
 
 # %%
+maps = shown | {"exact": best[-1].numpy()}
 figure_with_alt(
-    value_maps(shown | {"exact": best[-1].numpy()}, goals[-1], -1, 10),
-    alt="Value maps after 1, 3 and 6 backups and at the fixed point: value spreads from the goal, cell by cell",
+    figures.value_maps(maps, lab.goals[-1], low=-1, high=10),
+    alt="Value maps after 1, 3 and 6 backups and at the fixed point: "
+    "value spreads from the goal, cell by cell",
 )
 
 # %% [markdown]
-# News travels one cell a backup. **Limit:** this knew $P$ and $R$. A learner has transitions: `sampled_backup` gives
-# every pair that occurs in them the mean of its targets $y=r+\gamma\max_{a'}Q(s',a')$, and leaves all others alone.
+# News travels one cell a backup: the start, six moves away, hears of the goal at the sixth. **Limit:** this knew $P$
+# and $R$. A learner has transitions: `sampled_backup` gives every pair that occurs in them the mean of its targets
+# $y=r+\gamma\max_{a'}Q(s',a')$, and leaves all others alone.
 #
-# Let every task act at random for ten episodes, and back a table of zeros up on that.
+# Let every task act at random for ten episodes, and back a table of zeros up on that. `lab.random_batch` acts the
+# episodes, and `lab.greedy_return` is the return of always taking the best action of a table.
+
 
 # %%
-meta = ml.make_learner("meta_q", grid, seed=0)  # acts at random before its first step
-
-
-def random_batch(seed, episodes=10):
-    acted, _ = collect(meta, grid, tasks, begin(meta, grid, tasks, episodes), seeded_generator("cpu", seed, 11))
-    return transition_rows(acted, acted.reward)
-
-
-def table_from(rows, backups, q=None):
-    q = torch.zeros_like(R) if q is None else q
-    s, after = rows["observation"].argmax(-1), rows["after"].argmax(-1)
+def table_from(rows, backups):
+    """Q after some backups on each task's own transitions, from zeros; (T, S, A)."""
+    q = torch.zeros(len(rows["reward"]), lab.STATES, lab.ACTIONS)
+    before, after = rows["observation"].argmax(-1), rows["after"].argmax(-1)
+    action, reward, ends = rows["action"], rows["reward"], rows["terminated"]
     for _ in range(backups):
-        q = sampled_backup(q, s, rows["action"], rows["reward"], after, rows["terminated"], GAMMA)
+        q = sampled_backup(q, before, action, reward, after, ends, GAMMA)
     return q
 
 
-def greedy_return(q):  # (T, 16, 5) -> (T,), the return of an episode without exploring
-    cell, total = torch.zeros(T, dtype=torch.int64), torch.zeros(T)
-    for _ in range(grid.horizon):
-        action = q[torch.arange(T), cell].argmax(-1)
-        total, cell = total + R[torch.arange(T), cell, action], grid.successor[cell, action]
-    return total
+def by_table(episodes, batches=20):
+    """Mean return over tasks and batches of playing by a table after 8 backups."""
+    tables = [table_from(lab.random_batch(n, episodes), 8) for n in range(batches)]
+    return np.mean([lab.greedy_return(q).mean() for q in tables])
 
 
-# %%
-def by_table(episodes, backups=8):  # 20 batches for each goal
-    return np.mean([greedy_return(table_from(random_batch(n, episodes), backups)).mean() for n in range(20)])
-
-
-# %% tags=["nbval-ignore-output", "raw"]
-anchors["a table, 8 backups"] = by_table(10)
-print("a table after 8 backups:", {n: round(float(by_table(n)), 1) for n in (1, 3, 10, 30)}, "by number of episodes")
-
-# %%
-verdict("a table, ten random episodes", anchors["a table, 8 backups"], at_least=6.5, at_most=10)
-verdict("a table, three random episodes", by_table(3), at_most=5.5)
+anchors["a table, 8 backups"] = by_table(episodes=10)
+ten = anchors["a table, 8 backups"]
+result("a table, ten random episodes", ten, at_least=6.5, at_most=10)
+result("a table, three random episodes", by_table(episodes=3), at_most=5.5)
 
 # %% [markdown]
 # Ten episodes carry a table most of the way, three do not: what was not visited stays unknown, and nothing is carried
@@ -138,16 +115,17 @@ verdict("a table, three random episodes", by_table(3), at_most=5.5)
 #
 # Nothing in $Q_\theta(s,a)$ says which task it is in. **Predict:** what does the best such $\theta$ believe?
 
-# %%
-some_q = torch.randn(1, 16, 5, generator=torch.Generator().manual_seed(0)).expand_as(R)
-mean_of_targets = bellman_backup(P, R, some_q, GAMMA).mean(0, keepdim=True)
-target_of_mean = bellman_backup(P[:1], R.mean(0, keepdim=True), some_q[:1], GAMMA)
-print("mean target = target of the mean reward:", torch.allclose(mean_of_targets, target_of_mean, atol=1e-5))
-shared = optimal_q(P[:1], R.mean(0, keepdim=True), GAMMA)  # least squares ends at the mean target
-print(f"the best shared Q: every cell is worth between {shared.amax(-1).min():.2f} and {shared.amax(-1).max():.2f}")
+# %% [markdown]
+# What is closest to several targets, in squares, is their mean. And $y$ is linear in the reward, while all tasks move
+# alike: so the mean of the targets is the target of the *mean reward*. That is a task of its own, and can be solved.
 
 # %%
-verdict("return of the best shared Q", greedy_return(shared.expand_as(R)).mean(), at_most=2)
+mean_reward = R.mean(0, keepdim=True)
+shared = optimal_q(P[:1], mean_reward, GAMMA)  # (1, S, A)
+worth = shared.amax(-1)
+print(f"best shared Q: every cell is worth {worth.min():.2f} to {worth.max():.2f}")
+earned = lab.greedy_return(shared.expand_as(R)).mean()
+result("return of the best shared Q", earned, at_most=2)
 
 # %% [markdown]
 # It is the exact solution of *the average task* (where data visit every pair of every task alike): a twelfth of a goal
@@ -155,7 +133,8 @@ verdict("return of the best shared Q", greedy_return(shared.expand_as(R)).mean()
 # *start* it may still help; meta-learning asks for the best start.
 #
 # ## 3. MAML on the Bellman error
-# As in chapter 05, with Q-learning inside. Inner step on task $i$'s first batch $D_i$, outer loss on *other, later*
+# As in chapter 05, with Q-learning inside (a combination of this workbook's own: section 5 has the published one called
+# meta-Q-learning). Inner step on task $i$'s first batch $D_i$, outer loss on *other, later*
 # data $D_i'$ of the task:
 #
 # $$
@@ -167,130 +146,122 @@ verdict("return of the best shared Q", greedy_return(shared.expand_as(R)).mean()
 # A vector-Jacobian product says just that: it differentiates `q`, never the factor, and keeps the graph of both.
 
 # %%
-net = meta.net
+net = lab.meta.net
 
 
-def q_step(weights, rows, rate):  # all tasks at once: weights (T, ...)
+def q_step(weights, rows, rate):
+    """One inner step of all tasks at once; weights {name: (T, ...)}, rows (T, M)."""
     q = net.q(weights, rows["observation"], rows["action"])[0]  # (T, M)
-    y = rows["reward"] + GAMMA * net.values(weights, rows["after"]).amax(-1)  # these grids never terminate
+    # these grids never terminate
+    y = rows["reward"] + GAMMA * net.values(weights, rows["after"]).amax(-1)
     factor = 2 * (q - y) / q.shape[1]
+    # a vector times a Jacobian: q is differentiated, its factor is not
     slopes = torch.autograd.grad(q, list(weights.values()), factor, create_graph=True)
     return {k: w - rate * g for (k, w), g in zip(weights.items(), slopes)}
 
 
-rows = random_batch(0)
-start = {k: w.requires_grad_() for k, w in meta.begin(T, 1).weights.items()}
-mine, package = q_step(start, rows, 0.5), net.semi_gradient(start, start, rows, 1.0, GAMMA, False)
-print("equals the package's:", all(torch.allclose(mine[k], w - 0.5 * package[k], atol=1e-5) for k, w in start.items()))
+# %% [markdown]
+# And this is the package's outer loss, after the steps:
 
 # %%
-show_source(type(meta).losses)
+show_source(type(lab.meta).losses)
 
 # %% [markdown]
 # The outer target is double DQN's ([van Hasselt et al. 2016](https://arxiv.org/abs/1509.06461)): the adapted network
 # chooses $a'$, a slowly following one, adapted likewise, judges it; so noise does not count twice. Each layer's step
-# size is meta-learned too. We train three seeds, 30 iterations of 8 tasks, and the `shared` form on the same env
-# steps, its inner rate chosen on training tasks. **Predict:** which beats the table?
+# size is meta-learned too. We train three seeds, 30 iterations of 8 tasks, and the *shared Q* of section 2 on the same
+# env steps; its inner rate, and that of a fresh network, is chosen on training tasks. **Predict:** which beats the
+# table?
 
 
 # %%
-def train_all():
-    out = {}
-    for form in ("maml", "shared"):
-        for seed in tqdm(range(10 if FULL else 3)):
-            learner = ml.make_learner("meta_q", grid, seed=seed, form=form)
-            ml.train(learner, grid, 300 if FULL else 30, seed=seed, device="cpu")
-            out[f"{form} {seed}"] = torch.cat(
-                [parameters_to_vector(learner.net.parameters()), learner.log_rates]
-            ).detach()
-    return out
+def train():
+    rounds = iterations(SPEED, quick=30, full=300)
+    return lab.train_both(at_speed(SPEED, quick=3, full=10), rounds)
 
 
-def restored(key, vector):
-    learner = ml.make_learner("meta_q", grid, form=key.split()[0])
-    own, vector = list(learner.net.parameters()), torch.as_tensor(vector, dtype=torch.float32)
-    vector_to_parameters(vector[: -len(own)], own)
-    learner.log_rates.data.copy_(vector[-len(own) :])
-    return learner
-
-
-trained = {key: restored(key, x) for key, x in stored_or_run(SPEED, "11_agents", train_all).items()}
-trained |= {f"fresh {seed}": ml.make_learner("meta_q", grid, seed=seed, form="shared") for seed in range(3)}
-
+learners = lab.learners_of(stored_or_run(SPEED, "11_agents", train))
+after_ten = lab.after_the_steps(learners, episodes=10)  # a row a seed
+after_three = lab.after_the_steps(learners, episodes=3)
 
 # %%
-def score(learner, split="test", seed=1):  # return before and after the steps on one batch of ten episodes
-    return ml.evaluate(learner, grid, split, n_tasks=60, episodes=10, batches=2, seed=seed).mean
-
-
-for key, learner in trained.items():
-    if not key.startswith("maml"):  # these rates were not learned: the best of three on training tasks
-        tried = {}
-        for rate in (0.1, 0.5, 2.0):
-            learner.log_rates.fill_(np.log(rate))
-            tried[rate] = score(learner, "train", seed=2)[1]
-        learner.log_rates.fill_(np.log(max(tried, key=tried.get)))
-scores = {
-    name: np.stack([score(x) for k, x in trained.items() if k.startswith(name)]) for name in ("maml", "shared", "fresh")
-}
-
-# %%
-curves = []
-for name, x in scores.items():
-    mean, low, high = mean_interval(x)
-    curves.append(pd.DataFrame({"learner": name, "x": [0, 5], "mean": mean, "low": low, "high": high}))
 figure_with_alt(
-    adaptation_curves(pd.concat(curves), anchors, x_label="Q-learning steps on one batch of ten episodes"),
-    alt="Return before and after five Q-learning steps: meta-trained rises most; a table with full backups is higher",
+    figures.after_steps(after_ten, anchors, "five steps on one batch of ten episodes"),
+    alt="Return after five Q-learning steps, a point a seed: the meta-learned start "
+    "above the shared and the fresh one; a table with full backups is higher",
 )
-
-# %% tags=["nbval-ignore-output", "raw"]
-print(
-    {name: x.mean(0).round(1).tolist() for name, x in scores.items()},
-    "before and after; table",
-    round(anchors["a table, 8 backups"], 1),
-)
-
-# %%
-after = {name: x.mean(0)[1] for name, x in scores.items()}
-verdict("meta-trained, after five steps", after["maml"], at_least=2.5)
-verdict("meta-trained minus shared", after["maml"] - after["shared"], at_least=0.8)
-verdict("shared minus fresh", after["shared"] - after["fresh"], at_most=1.5)
-verdict("the table minus meta-trained", anchors["a table, 8 backups"] - after["maml"], at_least=0.5)
+mean = after_ten.mean()
+result("meta-Q, after five steps", mean.meta_q, at_least=2.5)
+result("meta-Q minus shared Q", mean.meta_q - mean.shared, at_least=0.8)
+result("shared Q minus fresh", mean.shared - mean["a fresh network"], at_most=1.5)
+result("the table minus meta-Q", ten - mean.meta_q, at_least=0.5)
+claim("meta-Q above shared Q", after_ten, "meta_q > shared")
+claim("meta-Q above a fresh network", after_ten, "meta_q > `a fresh network`")
+claim("below the table", after_ten, lambda seeds: (seeds < ten).all(axis=1))
+lead = after_three.meta_q - after_three.shared
+result("three episodes: meta-Q minus shared Q", lead.mean(), at_most=1)
+below = by_table(episodes=3) - after_three.meta_q.mean()
+result("three episodes: the table minus meta-Q", below, at_least=0.5)
 
 # %% [markdown]
-# The same network, steps and kind of data: the meta-learned start gains most. Shared pre-training is hardly better
-# than a fresh network: the average task is no start for any. But **the table wins**. Ten episodes are enough to solve
-# 16 cells from nothing, and five gradient steps are not. Three episodes do not turn the order either (try
-# `episodes=3`). Meta-Q is for worlds that no table fits.
+# The same network, steps and kind of data: after ten episodes the meta-learned start is ahead in every seed. Shared
+# pre-training is hardly better than a fresh network: the average task is no start for any. But **the table wins**. Ten
+# episodes are enough to solve 16 cells from nothing, and five gradient steps are not. Three episodes do not turn the
+# order: the table is ahead there too, and the meta-learned start, trained for ten, loses its lead over the shared one.
+# Meta-Q is for worlds that no table fits.
 #
 # Look at what five backups do. *Before* them the meta-learned map need not be sensible; it is made to *become* one.
+# The next cell takes both networks of seed 0, and a table, through eight backups on one batch. **Put the goal in the
+# far corner: from which start does play reach it, and after how many backups?**
 
 
 # %%
-def values_of(weights):
-    return net.values(weights, torch.eye(16).expand(T, -1, -1))
+rows = lab.random_batch(0)
 
 
-def course(learner, backups=8):  # (T, backups + 1, 16, 5)
-    found = []
-    for n in range(backups + 1):
-        learner.config = dataclasses.replace(learner.config, inner_steps=n)
-        found.append(values_of(learner.adapted(learner.begin(T, 1).weights, rows, graph=False)))
-    learner.config = dataclasses.replace(learner.config, inner_steps=5)
-    return torch.stack(found, 1)
+def courses(seed):
+    """Values after 0, 1, ... 8 backups, from three starts; (T, 9, S, A) each."""
+    return {
+        "a meta-learned network": lab.course(learners["meta_q", seed], rows),
+        "a shared network": lab.course(learners["shared", seed], rows),
+        "a table of zeros": torch.stack([table_from(rows, n) for n in range(9)], 1),
+    }
 
 
-steps_of = {"a meta-learned network": course(trained["maml 0"]), "a shared network": course(trained["shared 0"])}
-steps_of["a table of zeros"] = torch.stack([table_from(rows, n) for n in range(9)], 1)
-earned = {k: torch.stack([greedy_return(q[:, n]) for n in range(9)], 1).numpy() for k, q in steps_of.items()}
-value_explorer({k: q.detach().numpy() for k, q in steps_of.items()}, earned, best.numpy(), goals, 10.0).show()
+shown = courses(seed=0)
+widget.value_explorer(
+    {name: q.numpy() for name, q in shown.items()},
+    lab.earned_along(shown),
+    best.numpy(),
+    lab.goals,
+    high=10.0,
+).show()
+
+# %%
+# return in the task of the far corner, after 0, 1, ... 8 backups: (9,)
+corner = {name: earned[-1] for name, earned in lab.earned_along(shown).items()}
+backups = np.argmax(corner.pop("a table of zeros") > 0)
+result("far corner: backups until a table reaches it", backups, near=5, within=0.5)
+highest = [earned.max() for earned in corner.values()]
+result("far corner: highest return by each network", highest, at_most=0)
+reached = lab.who_arrives({seed: courses(seed) for seed in range(3)}, steps=5)
+by_start = reached.groupby("start")
+claim("a table reaches the goal", by_start.get_group("a table of zeros"), "reached")
+network = by_start.get_group("a meta-learned network")
+near = network[network.moves <= 3].reached.mean()
+far = network[network.moves > 3].reached.mean()
+result("meta-Q, share reached of goals 2 or 3 moves away", near, at_least=0.5)
+result("and of those 4 to 6 moves away", far, at_most=0.35)
+after_five = shown["a meta-learned network"][:, 5]
+largest = after_five.amax((1, 2)) / best.amax((1, 2))
+result("its largest value, share of the exact one", largest.mean(), at_most=0.6)
 
 # %% [markdown]
-# After five steps the values are still far too small; greedy play needs only their order. Near goals, which random
-# batches meet most, it mostly learns to reach, far ones mostly not; a table reaches nearly all that were met. Try other
-# numbers of backups too: the meta-learned start was trained for five. Values are of the *discounted* endless episode;
-# returns are of 15 steps.
+# After five steps the values are still far too small; greedy play needs only their order. In three seeds the
+# meta-learned start has learned to reach more than half of the goals that are two or three moves away, which random
+# batches meet most, and few of the far ones. A table reaches every goal on this batch; the far corner takes it five
+# backups, and neither network gets there in eight. Try other numbers of backups too: the meta-learned start was
+# trained for five. Values are of the *discounted* endless episode; returns are of 15 steps.
 #
 # ## 4. Exploration against exploitation
 # A value says how good an action *looks*; only trying finds out (**exploration against exploitation**, 探索与利用).
@@ -299,34 +270,32 @@ value_explorer({k: q.detach().numpy() for k, q in steps_of.items()}, earned, bes
 
 # %%
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
-
-
-def at_share(learner, share):
-    learner.config = dataclasses.replace(learner.config, explore_first=share)
-    return score(learner)
-
-
-agents = [x for key, x in trained.items() if key.startswith("maml")]
-both = np.array([[at_share(x, share) for share in SHARES] for x in agents]).mean(0)  # (shares, 2)
-lines = {name: anchors[name] for name in ("random play", "oracle")}
+returns = lab.by_share(learners, SHARES)  # a row for each seed and share
 figure_with_alt(
-    exploring(
-        SHARES, {"first batch": both[:, 0], "second batch": both[:, 1]}, lines, "share of random actions, first batch"
-    ),
-    alt="Return of the first and the second batch against exploration in the first: the second batch needs it",
+    figures.exploring(returns, {name: anchors[name] for name in ("random", "oracle")}),
+    alt="Return of both batches against exploration in the first, each seed and their "
+    "mean: the first hardly moves, the second rises where the first explores most",
 )
-
-# %% tags=["nbval-ignore-output", "raw"]
-print("share, first, second batch:", [(s, *x.round(1).tolist()) for s, x in zip(SHARES, both)])
-
-# %%
-verdict("second batch: all exploring minus none", both[-1, 1] - both[0, 1], at_least=1)
-verdict("first batch: none minus all exploring", both[0, 0] - both[-1, 0], at_most=1.5)
+first = returns["first batch"].unstack("share")  # a row a seed
+second = returns["second batch"].unstack("share")
+gain, cost = (second[1.0] - second[0.0]).mean(), (first[0.0] - first[1.0]).mean()
+result("second batch: all exploring minus none", gain, at_least=1)
+result("first batch: none minus all exploring", cost, at_most=1.5)
+claim("second batch: more with all exploring than with none", second, "`1.0` > `0.0`")
+claim("second batch: more with three quarters than with none", second, "`0.75` > `0.0`")
+little = returns.query("share <= 0.5")
+claim("share up to a half: second batch below 3", little, "`second batch` < 3")
+ahead = returns["first batch"] - anchors["random"]
+claim("first batch: within 1.5 of random play", {"ahead": ahead}, "abs(ahead) < 1.5")
+claim("first batch: more with none than with all", first, "`0.0` > `1.0`", "some")
 
 # %% [markdown]
-# Here exploring costs nothing at first: knowing nothing, a greedy walk earns no more than a blind one. But ten times
-# the same walk teach about that walk alone. **Limit:** random steps are blind; systematic search (chapters 08 and 09)
-# finds the goal sooner. And this agent was trained for $\epsilon=1$.
+# Here exploring costs next to nothing at first: knowing nothing, a greedy walk earns about as much as a blind one,
+# a little more from some of our starts and a little less from others. But ten times the same walk teach about that
+# walk alone. The gain is no straight line: up to a share of one half the second batch earns less than 3 in every
+# seed; with three quarters, as with nothing but exploring, every seed earns more than with none. **Limit:** random
+# steps are blind; systematic search (chapters 08 and 09) finds the goal sooner. And this agent was trained for
+# $\epsilon=1$.
 #
 # ## 5. MQL: old data, weighed by likeness
 # [Fakoor et al. 2020](https://arxiv.org/abs/1910.00125) do not differentiate through adaptation at all. A GRU gives
@@ -337,75 +306,106 @@ verdict("first batch: none minus all exploring", both[0, 0] - both[-1, 0], at_mo
 # to stay near the meta-trained weights. Two Gaussians one apart: $\beta=e^{x-1/2}$, ESS $=e^{-1}$.
 
 # %%
-draws = torch.Generator().manual_seed(0)
-old = torch.randn(20_000, 1, generator=draws)
-ess = {}
-for apart in (0.0, 1.0, 2.0):
-    new = torch.randn(1, 20_000, 1, generator=draws) + apart
-    w = logistic_regression(new, torch.ones(1, 20_000, dtype=torch.bool), old, ridge=1e-4)
-    ess[apart] = effective_sample_size(density_ratio(w, old, clip=1e9)).item()
-    print(f"{apart:.0f} apart: the exact share is {np.exp(-(apart**2)):.2f}")
-
-# %%
-verdict("estimated by the regression, 0 apart", ess[0.0], at_least=0.99)
-verdict("1 apart", ess[1.0], at_least=0.25, at_most=0.45)
-verdict("2 apart", ess[2.0], at_most=0.1)
+shares = lab.shares_of_gaussians((0.0, 1.0, 2.0))
+for apart, share in shares.exact.items():
+    print(f"{apart:.0f} apart: the exact share is {share:.2f}")
+result("by the regression, 0 apart", shares.estimated[0.0], at_least=0.99)
+result("1 apart", shares.estimated[1.0], at_least=0.25, at_most=0.45)
+result("2 apart", shares.estimated[2.0], at_most=0.1)
 
 # %% [markdown]
 # Tasks far apart share almost nothing. Does it help? The package's MQL and PEARL (chapter 09) at equal env steps, on
-# point navigation in ten moves, stored. MQL's variants differ in what they do after three of six episodes.
-
-# %% tags=["nbval-ignore-output", "raw"]
-stored = pd.read_csv(find_folder("data/results") / "off_policy.csv")
-test = stored[(stored.split == "test") & (stored.checkpoint == stored.checkpoint.max()) & (stored.episode > 3)]
-per_seed = test.groupby(["label", "seed"])["mean"].mean().unstack().dropna(axis=1)
-told = {k: [round(x.item(), 2) for x in mean_interval(row.to_numpy()[:, None])] for k, row in per_seed.iterrows()}
-lines = stored[(stored.seed == -1) & (stored.split == "test")].set_index("label")["mean"]
-print(f"return of episodes 4 to 6, after {stored.checkpoint.max():,} env steps; {per_seed.shape[1]} seeds")
-print(pd.DataFrame(told, ["mean", "low", "high"]).T.to_string())
-print(f"random {lines['random']:.2f}, oracle {lines['oracle']:.2f}")
+# point navigation in ten moves, stored. MQL's variants differ in what they do after three of six episodes: steps on
+# new and old data; on new data only; with all old data weighed alike; or no steps at all.
 
 # %%
-mql = per_seed.mean(axis=1)
-verdict("MQL minus PEARL", mql["mql"] - mql["pearl"], at_least=0.5)
-verdict("what adapting adds to context", mql["mql"] - mql["mql, no adaptation"], at_least=-0.2, at_most=0.4)
-verdict("what propensity weights add", mql["mql"] - mql["mql, no propensity"], at_least=-0.2, at_most=0.2)
+by_seed, lines = lab.off_policy()  # return of episodes 4 to 6
+show_table(lab.with_interval(by_seed), "Return of episodes 4 to 6, 36,000 env steps")
+result("random play", lines["random"], near=-5.21, within=0.01)
+result("oracle", lines["oracle"], near=-0.09, within=0.01)
+gains = by_seed.rsub(by_seed.MQL, axis=0).drop(columns="MQL")  # MQL minus each of them
+show_table(lab.with_interval(gains), "MQL minus each of the others, seed by seed")
+mean = gains.mean()
+result("MQL minus PEARL", mean["PEARL"], at_least=0.5)
+adds = mean["MQL, no adaptation"]
+result("what adapting adds to context", adds, at_least=-0.2, at_most=0.4)
+adds = mean["MQL, no propensity"]
+result("what propensity weights add", adds, at_least=-0.2, at_most=0.2)
+claim("MQL above PEARL by 2", gains, "PEARL > 2")
+claim("MQL above each of the others", gains, lambda d: (d > 0).all(axis=1))
+variants = lab.with_interval(gains.drop(columns="PEARL"))
+claim("MQL minus a variant: the interval holds zero", variants, "low < 0 < high")
 
 # %% [markdown]
-# At this budget MQL is well ahead of PEARL. But nearly all of it is *context*: the steps at test time add about a
-# tenth, less than five seeds can tell from nothing, and weighing old data by likeness next to nothing. **Limit:** one
-# easy family with dense rewards, where every move tells a GRU more of the goal while PEARL keeps one $z$ for all of an
-# episode; settings chosen in a few short runs each.
+# At this budget MQL is well ahead of PEARL, in every seed. But nearly all of it is *context*: without a single step at
+# test time it loses about a tenth. MQL is ahead of each of its three variants in all five seeds, and by so little that
+# the interval of each difference still holds zero: the old data add some 0.07, and weighing it by likeness 0.04.
+# **Limit:** one easy family with dense rewards, where every move tells a GRU more of the goal while PEARL keeps one
+# $z$ for all of an episode; settings chosen in a few short runs each.
 #
-# ## 6. What the document says, and what is true
-# **"Minimise $\sum(Q_\theta-y)^2$ with $y$ made of the same $\theta$, by gradient descent."** Q-learning does *not*
-# descend that: it holds $y$, a **semi-gradient** (半梯度). Really descending it, the *residual gradient* (Baird 1995),
-# ends elsewhere. From A one goes to B or C by a coin; B pays 1 and ends, C pays 0 and ends (Sutton & Barto 2018,
-# example 11.2). **Predict:** the value of B.
+# ## 6. What the document says
+
+# %% [markdown] tags=["document"]
+# **What the document says, and what is true: descending the Bellman error**
+#
+# "Minimise $\sum(Q_\theta-y)^2$ with $y$ made of the same $\theta$, by gradient descent." Q-learning does *not* descend
+# that: it holds $y$, a **semi-gradient** (半梯度). Really descending it, the *naive residual gradient* of Sutton and
+# Barto (2018, section 11.5), ends elsewhere. From A one goes to B or C by a coin; B pays 1 and ends, C pays 0 and ends
+# (their example 11.2). Baird's *residual gradient* (1995) is a third thing: he takes the two factors of the gradient
+# from two followers of A, drawn independently, and so descends the square of A's *mean* error. **Predict:** the value
+# of B under each of the three.
 
 
 # %%
-def solve(hold):
-    v = torch.zeros(3, requires_grad=True)  # A, B, C
+def held(v):
+    """Mean squared error of A -> B, A -> C, B -> end, C -> end; targets held."""
+    y = torch.cat([v[1:], torch.tensor([1.0, 0.0])])  # v of A, B, C: (3,)
+    return (v[[0, 0, 1, 2]] - y.detach()).square().mean()
+
+
+def naive(v):
+    """The same, differentiated through the targets."""
+    y = torch.cat([v[1:], torch.tensor([1.0, 0.0])])
+    return (v[[0, 0, 1, 2]] - y).square().mean()
+
+
+def baird(v):
+    """What two independent followers give: the mean error of A, then the square."""
+    y = torch.stack([v[1:].mean(), torch.tensor(1.0), torch.tensor(0.0)])
+    return (v - y).square() @ torch.tensor([2.0, 1.0, 1.0]) / 4
+
+
+def descend(loss_of):
+    v = torch.zeros(3, requires_grad=True)
     descent = torch.optim.SGD([v], lr=0.2)
     for _ in range(1000):
-        y = torch.cat([v[1:], torch.tensor([1.0, 0.0])])  # of A -> B, A -> C, B -> end, C -> end
-        loss = (v[[0, 0, 1, 2]] - (y.detach() if hold else y)).square().mean()
+        loss = loss_of(v)
         descent.zero_grad()
         loss.backward()
         descent.step()
-    return [round(x, 2) for x in v.tolist()], round(loss.item(), 3)
+    return v.detach()
 
 
-print("target held: values of A, B, C and loss", *solve(True))
-print("differentiated through the target:     ", *solve(False))
+for loss_of in (held, naive, baird):
+    v = descend(loss_of)
+    error = held(v)  # the same for held and naive: they differ in their derivative only
+    found = [round(x, 2) + 0.0 for x in v.tolist()]
+    print(f"{loss_of.__name__}: values of A, B, C {found}, squared error {error:.3f}")
 
 # %% [markdown]
-# B pays 1, always, and the smaller loss says 0.75: the residual gradient bends B towards A. The objective is not what
-# is wanted where transitions are random.
+# B pays 1, always. The naive residual gradient says 0.75, and has the smaller error: it bends B towards A. The squared
+# error of single transitions is not what is wanted where they are random. Baird's ends at the right values here, but
+# needs a second follower of each state, which only a simulator gives.
+
+# %% [markdown] tags=["document"]
+# **The loop, and the names**
 #
-# **"`loss.backward()`, then `optimizer.step()`", task after task.** Its loop never calls `zero_grad`: each step adds
-# all gradients so far. And its `forward(task)` is three dots: no inner step, no later data, nothing *meta*.
+# "`loss.backward()`, then `optimizer.step()`", task after task: its loop never calls `zero_grad`, so each step adds all
+# gradients so far (next cell). And its `forward(task)` is three dots: no inner step, no later data, nothing *meta*.
+#
+# "Meta policy gradient", listed as value-based: it learns a policy by the gradient of its return, and needs no $Q$; see
+# chapters 05 and 12. "For simple tasks meta-Q-learning, for complex ones meta policy gradients": what decides is rather
+# whether old data can be re-used (then values) and whether $\max_{a'}$ is cheap (few actions).
 
 # %%
 theta = torch.nn.Parameter(torch.zeros(()))
@@ -413,17 +413,15 @@ for task in range(3):
     (theta - 1.0).square().backward()
     print(f"task {task}: the gradient is -2, theta.grad holds {theta.grad.item():.0f}")
 
-# %% [markdown]
-# **"Meta policy gradient", listed as value-based.** It learns a policy by the gradient of its return, and needs no
-# $Q$: see chapters 05 and 12. **"For simple tasks meta-Q-learning, for complex ones meta policy gradients":** what
-# decides is rather whether old data can be re-used (then values) and whether $\max_{a'}$ is cheap (few actions).
-
 # %%
 quiz("11.a")
 
 # %% [markdown]
 # ## Exercises
-# **11.1** The Q-learning target of $N$ transitions, `after` being (N, A) values in $s'$.
+# Write your answer over the `...` and run the cell; until then it shows you the task. `hint("11.1")` helps in three
+# steps, and `solution("11.1")` shows one solution.
+#
+# **11.1 The target.** What Q-learning fits $Q(s,a)$ to, for a batch of transitions.
 
 
 # %%
@@ -433,7 +431,7 @@ def q_target(reward, after, terminated, gamma): ...
 check("11.1", q_target)
 
 # %% [markdown]
-# **11.2** The same by double Q-learning, with the values of two networks.
+# **11.2 Double Q-learning.** The same target with two networks: one chooses the action in $s'$, the other judges it.
 
 
 # %%
@@ -443,7 +441,8 @@ def double_target(reward, online, late, terminated, gamma): ...
 check("11.2", double_target)
 
 # %% [markdown]
-# **11.3** The semi-gradient of the mean squared error of $v(s)=w\cdot x(s)$; `x` and `x_after` are (N, F).
+# **11.3 The semi-gradient.** Values are linear, $v(s)=w\cdot x(s)$, as they are for a table with one-hot states. Which
+# way does Q-learning push $w$?
 
 
 # %%
@@ -452,8 +451,11 @@ def semi_gradient(w, x, reward, x_after, gamma): ...
 
 check("11.3", semi_gradient)
 
+# %%
+hint("11.3")
+
 # %% [markdown]
-# **11.4** The share of old data that counts, given its weights.
+# **11.4 The effective sample size.** The share of old data that counts, given its weights.
 
 
 # %%
@@ -462,8 +464,17 @@ def ess(beta): ...
 
 check("11.4", ess)
 
+# %% [markdown]
+# **11.5 The whole algorithm.** Section 3 for linear values: inner steps by 11.3, an outer step that looks through them.
+# Torch may differentiate for you, as `q_step` lets it; or write the derivative of the inner step by hand. Mind what is
+# held, and what is not: in the inner derivative the target is held, but its *value* moves when $w$ does.
+
+
 # %%
-hint("11.3")
+def meta_train(w, tasks, gamma, alpha, beta, iterations): ...
+
+
+check("11.5", meta_train)
 
 # %% [markdown]
 # ## Break it
@@ -473,15 +484,17 @@ hint("11.3")
 
 # %%
 def worth_of_the_goal(horizon, done):
-    world, near = dataclasses.replace(grid, horizon=horizon), GridTasks(torch.tensor(goals[:1]))
-    acted, _ = collect(meta, world, near, begin(meta, world, near, 2000), seeded_generator("cpu", 5, 1))
-    rows = transition_rows(acted, acted.reward)
-    rows["terminated"] = done(acted).flatten(1, 3)
-    return table_from(rows, 150, torch.zeros(1, 16, 5))[0, goals[0], 0].item()  # action 0: stay
+    """Q of staying on the goal, from 2,000 random episodes."""
+    q = table_from(lab.rows_of_random_play(horizon, done), backups=150)
+    return q[0, lab.goals[0], 0].item()  # action 0: stay
+
+
+def broken(episodes):
+    return episodes.terminated | episodes.truncated
 
 
 for horizon in (5, 15, 45):
-    print(f"{horizon} steps an episode: {worth_of_the_goal(horizon, lambda e: e.terminated | e.truncated):.1f}")
+    print(f"{horizon} steps an episode: {worth_of_the_goal(horizon, broken):.1f}")
 
 # %%
 quiz("11.b")
@@ -489,9 +502,14 @@ quiz("11.b")
 # %% [markdown]
 # The world did not end after 15 steps; we stopped looking. With `terminated` alone:
 
+
 # %%
+def mended(episodes):
+    return episodes.terminated
+
+
 for horizon in (5, 15, 45):
-    print(f"{horizon} steps an episode: {worth_of_the_goal(horizon, lambda e: e.terminated):.1f}")
+    print(f"{horizon} steps an episode: {worth_of_the_goal(horizon, mended):.1f}")
 
 # %% [markdown]
 # ## Summary
@@ -506,8 +524,8 @@ for horizon in (5, 15, 45):
 # - Fakoor, Chaudhari, Soatto & Smola 2020, *Meta-Q-Learning*, [arXiv 1910.00125](https://arxiv.org/abs/1910.00125).
 # - Finn, Abbeel & Levine 2017, *MAML*, [arXiv 1703.03400](https://arxiv.org/abs/1703.03400).
 # - van Hasselt, Guez & Silver 2016, *Double Q-learning*, [arXiv 1509.06461](https://arxiv.org/abs/1509.06461).
-# - Baird 1995, *Residual algorithms*, ICML; Sutton & Barto 2018, chapter 11; Pardo et al. 2018, *Time limits in
-#   reinforcement learning*, [arXiv 1712.00378](https://arxiv.org/abs/1712.00378).
+# - Baird 1995, *Residual algorithms*, ICML; Sutton & Barto 2018, sections 11.4 and 11.5; Pardo et al. 2018, *Time
+#   limits in reinforcement learning*, [arXiv 1712.00378](https://arxiv.org/abs/1712.00378).
 #
 # ## What comes next
 # Here the Bellman error was given, and its start was learned. [Chapter 12](12_learning_the_objective.ipynb) learns the

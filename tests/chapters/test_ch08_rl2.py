@@ -1,14 +1,12 @@
 """Chapter 08: answers to its exercises, what its pages rest on, its figures and its widget."""
 
-import ast
-import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from answers import Answers, Wrong, answer_tests
+from pages import of_page
 
 import metarl_lab as ml
 from metarl_lab.chapters.ch08_rl2 import exercises, experiments, figures
@@ -18,8 +16,6 @@ from metarl_lab.learners.rl2 import RL2
 from metarl_lab.ops.ppo import ppo_terms, trial_advantages
 from metarl_lab.ops.probe import Probe, fit_probe, r_squared
 from metarl_lab.types import Seen
-
-TEXT = Path(__file__).parents[2] / "notebooks" / "text" / "08_rl2.py"
 
 # --- answers to the exercises -----------------------------------------------------------------------------------------
 
@@ -558,17 +554,6 @@ test_answers = answer_tests(
 # --- what the pages rest on -------------------------------------------------------------------------------------------
 
 
-def of_page(*names):
-    """What the chapter's text defines: its functions and classes of these names, with its imports."""
-    kept = []
-    for node in ast.parse(TEXT.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Import | ast.ImportFrom) or getattr(node, "name", None) in names:
-            kept.append(node)
-    scope = {"RL2": RL2}
-    exec(compile(ast.Module(kept, []), str(TEXT), "exec"), scope)
-    return SimpleNamespace(**scope)
-
-
 def counting_agent(logits):
     """An agent whose state is what a list of pulls is: (paid, failed) of each arm, and the last arm; its own policy."""
 
@@ -591,7 +576,7 @@ def means_apart(state):
 
 
 def test_following_every_history_gives_exact_values():
-    page = of_page("follow")
+    page = of_page("08", "follow")
     value, levels = page.follow(counting_agent(lambda state: torch.zeros(len(state), 2)))
     assert value == pytest.approx(5.0, abs=1e-6), "a coin gets half of the pays"
     assert len(levels) == 10 and [len(weight) for _, _, weight in levels][:4] == [1, 4, 16, 64]
@@ -606,7 +591,7 @@ def test_following_every_history_gives_exact_values():
 
 
 def test_counts_explain_a_policy_of_counts_and_not_one_of_the_last_arm():
-    share = of_page("follow", "share_explained_by_counts").share_explained_by_counts
+    share = of_page("08", "follow", "share_explained_by_counts").share_explained_by_counts
     of_counts = counting_agent(lambda state: torch.cat((means_apart(state), -means_apart(state)), 1))
     assert share(of_counts) == pytest.approx(1.0, abs=1e-9)
     of_the_last_arm = counting_agent(lambda state: state[:, 4:6])
@@ -645,7 +630,7 @@ def test_the_bug_trains_from_zeros_and_the_mend_from_the_states_that_acted():
     config = RL2.Config(hidden=4, meta_batch=3, minibatches=1, episodes=2, truncate=2)
     x = torch.randn(4, 3, 5, generator=torch.Generator().manual_seed(0))
     batch = SimpleNamespace(x=x, action=torch.zeros(4, 3, dtype=torch.long))
-    for learner, zeros in ((of_page("FreshEpisodes").FreshEpisodes, True), (RL2, False)):
+    for learner, zeros in ((of_page("08", "FreshEpisodes", RL2=RL2).FreshEpisodes, True), (RL2, False)):
         torch.manual_seed(0)
         state = learner(family.spec, config)._score(batch)[2][0]  # (1, 2 episodes x 3 trials, 4)
         assert not state[0, :3].any(), "the first episode begins from zeros in both"
@@ -781,9 +766,7 @@ def test_the_hidden_state_is_that_of_the_agent_acting(players):
 def test_buttons_pull_turn_take_back_and_begin_again(game):
     assert game.flip.disabled and game.undo.disabled
     first = game.picture
-    begun = time.process_time()
     game.arms[1].click()
-    assert time.process_time() - begun < 1.0, "a redraw takes 0.15 s on an idle machine"
     (arm, paid), second = game.pulls[0], game.picture
     assert arm == 1 and second != first
     game.flip.click()

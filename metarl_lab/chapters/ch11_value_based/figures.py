@@ -1,14 +1,15 @@
-"""Figures of chapter 11: value maps of a grid, and what exploring costs and brings."""
+"""Figures of chapter 11: value maps of a grid, starts after their steps, and what exploring costs and brings."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from metarl_lab.teach.figures import draw_anchors, look, new_figure
+from metarl_lab.teach.figures import display_name, draw_anchors, look, looks, new_figure
 
 # the gridworld's actions as (columns, rows downwards): none, up, right, down, left
 _ARROWS = ((0, 0), (0, -1), (1, 0), (0, 1), (-1, 0))
@@ -52,15 +53,39 @@ def value_maps(tables: Mapping[str, np.ndarray], goal: int | None, low: float, h
     return figure
 
 
-def exploring(
-    shares: Sequence[float], curves: Mapping[str, np.ndarray], anchors: Mapping[str, float], label: str
-) -> Axes:
-    """Return per episode against how much the first batch explores; curves {name: (shares,)}."""
+def after_steps(returns: pd.DataFrame, anchors: Mapping[str, float], label: str) -> Axes:
+    """Return per episode after the steps: a column of points for each start, one point a seed, and a bar at their mean.
+
+    `returns` has a row a seed and a column a start; `label` says what the steps were.
+    """
     ax = new_figure()[1]
-    for index, (name, mean) in enumerate(curves.items()):
-        ax.plot(shares, mean, label=name, **look(index))
+    styles = looks(returns.columns)
+    for place, (name, values) in enumerate(returns.items()):
+        style = styles[str(name)]
+        spread = place + np.linspace(-0.12, 0.12, len(values)) if len(values) > 1 else [float(place)]
+        ax.plot(spread, values, color=style["color"], marker=style["marker"], linestyle="none", markersize=7)
+        ax.hlines(values.mean(), place - 0.25, place + 0.25, color=style["color"], linewidth=2)
     draw_anchors(ax, anchors)
+    ax.set_xticks(range(len(returns.columns)), [display_name(str(name)) for name in returns.columns])
+    ax.set_xlim(-0.5, len(returns.columns) - 0.5)
     ax.set(xlabel=label, ylabel="return per episode")
-    ax.set_xticks(list(shares))
+    return ax
+
+
+def exploring(returns: pd.DataFrame, anchors: Mapping[str, float]) -> Axes:
+    """Return of the first and the second batch against how much the first explores: means, and each seed thinly.
+
+    `returns` has a row for each (seed, share), and a column a batch.
+    """
+    ax = new_figure()[1]
+    for index, (name, values) in enumerate(returns.items()):
+        by_seed = values.unstack("seed")
+        style = look(index)
+        thin = {"color": style["color"], "linestyle": style["linestyle"], "linewidth": 0.8, "alpha": 0.6}
+        ax.plot(by_seed.index, by_seed, **thin)
+        ax.plot(by_seed.index, by_seed.mean(axis=1), label=name, **(style | {"linewidth": 2.6, "markersize": 6}))
+        ax.set_xticks(list(by_seed.index))
+    draw_anchors(ax, anchors)
+    ax.set(xlabel="share of random actions, first batch", ylabel="return per episode")
     ax.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3)
     return ax
