@@ -51,4 +51,5 @@ def budget_explorer(
             f"Learners on {family} ranked by return after one inner step, each trained with {percent} percent of the "
             f"{cost} of MAML's run, with intervals over seeds, between random play and the oracle"
         ),
+        end={"percent": 100},
     )
