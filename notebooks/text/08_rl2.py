@@ -33,7 +33,8 @@ from metarl_lab.ops.probe import fit_probe, r_squared
 from metarl_lab.ops.two_step import stay_probabilities
 from metarl_lab.rollout import begin, collect, seeded_generator
 from metarl_lab.teach import announce, at_speed, check, claim, hint, iterations
-from metarl_lab.teach import quiz, result, show_source, show_table, speed
+from metarl_lab.teach import quiz, result, show_source, show_table
+from metarl_lab.teach import solution, speed
 from metarl_lab.teach.figures import figure_with_alt
 
 SPEED = speed()  # "peek", "quick" or "full"
