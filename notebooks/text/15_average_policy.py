@@ -16,29 +16,26 @@
 # 05 to 07 learned a start that *adapts*. Is the average of what all tasks do a good start too?
 
 # %%
-import math
-
 import numpy as np
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 import metarl_lab as ml
-from metarl_lab.runs.files import find_folder
+from metarl_lab.chapters.ch15_average_policy import corridor, experiments, figures
+from metarl_lab.chapters.ch15_average_policy.widget import average_explorer
+from metarl_lab.exact.distral import soft_value_iteration
 from metarl_lab.learners.average_policy import AveragePolicy
 from metarl_lab.ops import contrast as divergence
 from metarl_lab.ops.contrast import arithmetic_average, geometric_average
-from metarl_lab.exact.distral import soft_value_iteration
 from metarl_lab.ops.statistics import mean_interval
-from metarl_lab.chapters.ch15_average_policy.figures import panels, policy_maps
+from metarl_lab.teach import announce, check, claim, hint, iterations, quiz, result
+from metarl_lab.teach import show_source, show_table, solution, speed
 from metarl_lab.teach.figures import figure_with_alt
-from metarl_lab.teach import announce, check, hint, quiz, show_source, solution, speed, verdict
-from metarl_lab.chapters.ch15_average_policy.widget import average_explorer
 
+torch.set_num_threads(1)  # the networks are small
 SPEED = speed()  # "peek", "quick" or "full"
-torch.set_num_threads(1)
-announce(SPEED, {"peek": 10, "quick": 25, "full": 900})
+announce(SPEED, {"peek": 25, "quick": 25, "full": 80})
 
 # %% [markdown]
 # ## 1. A contrast is a divergence
@@ -54,10 +51,14 @@ announce(SPEED, {"peek": 10, "quick": 25, "full": 900})
 
 # %%
 task = torch.tensor([0.7, 0.2, 0.1], dtype=torch.float64)  # pi_i over three actions
-for rest in (0.2, 1e-2, 1e-4, 1e-8):
-    average = torch.tensor([rest, 0.9 * (1 - rest), 0.1 * (1 - rest)], dtype=torch.float64)
-    contrast, other_way = (task * (task / average).log()).sum(), (average * (average / task).log()).sum()
-    print(f"pi(first) = {rest:<6g}  KL(task || average) = {contrast:6.3f}   KL(average || task) = {other_way:.3f}")
+print("pi(first)   KL(task || average)   KL(average || task)")
+for first in (0.2, 1e-2, 1e-4, 1e-8):
+    # pi gives the task's favourite less and less; the rest goes to the other two
+    rest = 1 - first
+    average = torch.tensor([first, 0.9 * rest, 0.1 * rest], dtype=torch.float64)
+    of_task = (task * (task / average).log()).sum()  # actions drawn by the task
+    of_average = (average * (average / task).log()).sum()  # drawn by the average
+    print(f"{first:<9g}   {of_task:19.3f}   {of_average:19.3f}")
 print("against itself:", (task * (task / task).log()).sum().item())
 
 # %% [markdown]
@@ -66,16 +67,18 @@ print("against itself:", (task * (task / task).log()).sum().item())
 # task does, the second for doing what the task does not.
 #
 # Where actions are too many to sum, the mean runs over draws. The log-ratio $\ell$ itself is unbiased, and often
-# negative; so is $e^{-\ell}-1+\ell$ (Schulman's "k3"), which is never negative. **Predict** which scatters less for
-# policies that are close.
+# negative; $e^{-\ell}-1+\ell$ (Schulman's "k3") is unbiased too, and never negative. **Predict** which scatters less
+# for policies that are close.
 
 # %%
 show_source(divergence.kl_k3)
 close = torch.tensor([0.66, 0.22, 0.12], dtype=torch.float64)
-ratio = (task / close).log()
+ratio = (task / close).log()  # of each action
 for name, estimate in {"log-ratio": ratio, "k3": divergence.kl_k3(ratio)}.items():
+    # exact mean and standard deviation over actions drawn by the task
     mean = (task * estimate).sum()
-    print(f"{name:9}  mean {mean:.5f}  standard deviation {(task * (estimate - mean) ** 2).sum().sqrt():.5f}")
+    deviation = (task * (estimate - mean) ** 2).sum().sqrt()
+    print(f"{name:9}  mean {mean:.5f}  standard deviation {deviation:.5f}")
 
 # %% [markdown]
 # Same mean, a far smaller spread. **Limit:** k3's spread grows without bound where $\pi$ does what the task never does.
@@ -96,7 +99,11 @@ for name, estimate in {"log-ratio": ratio, "k3": divergence.kl_k3(ratio)}.items(
 quiz("15.a")
 
 # %%
-LIKES = {"A": [2.0, -2.0, 1.2, -2.0], "B": [-2.0, 2.0, 1.2, -2.0], "C": [-2.0, -2.0, 1.2, 2.0]}
+LIKES = {  # the logits of each task's policy: left, right, up, down
+    "A": [2.0, -2.0, 1.2, -2.0],
+    "B": [-2.0, 2.0, 1.2, -2.0],
+    "C": [-2.0, -2.0, 1.2, 2.0],
+}
 average_explorer(LIKES, ["left", "right", "up", "down"]).show()
 
 # %% [markdown]
@@ -106,21 +113,32 @@ average_explorer(LIKES, ["left", "right", "up", "down"]).show()
 
 # %%
 policies = (torch.tensor(list(LIKES.values()), dtype=torch.float64) / 0.6).softmax(-1)
-even, found = torch.ones(3, dtype=torch.float64), {}
-for name in ("KL(task || average)", "KL(average || task)"):
+
+
+def kl(p, q):
+    """KL(p || q) over the last axis, nats."""
+    return (p * (p / q).log()).sum(-1)
+
+
+def nearest(contrast):
+    """The policy that minimises the mean contrast to the tasks, and that mean."""
     logits = torch.zeros(4, dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.Adam([logits], lr=0.05)
     for _ in range(600):
-        pi = logits.softmax(-1)
-        above, below = (policies, pi) if name.startswith("KL(task") else (pi, policies)
-        loss = (above * (above / below).log()).sum(-1).mean()
+        loss = contrast(logits.softmax(-1)).mean()  # over tasks
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    found[name] = logits.detach().softmax(-1)
-    print(f"{name}: {found[name].numpy().round(3)}  loss {loss:.3f}")
-print("arithmetic:", arithmetic_average(policies, even).numpy().round(3))
-print("geometric: ", geometric_average(policies, even).numpy().round(3))
+    return logits.detach().softmax(-1), loss.item()
+
+
+forward, forward_left = nearest(lambda pi: kl(policies, pi))
+reverse, reverse_left = nearest(lambda pi: kl(pi, policies))
+even = torch.ones(3, dtype=torch.float64)  # every task comes to the state equally often
+print(f"KL(task || average): {forward.numpy().round(3)}  loss {forward_left:.3f}")
+print("arithmetic average: ", arithmetic_average(policies, even).numpy().round(3))
+print(f"KL(average || task): {reverse.numpy().round(3)}  loss {reverse_left:.3f}")
+print("geometric average:  ", geometric_average(policies, even).numpy().round(3))
 
 # %% [markdown]
 # **Limit:** neither loss reaches 0. What is left is how far the tasks lie apart, and no single policy can mend that.
@@ -137,9 +155,9 @@ with torch.no_grad():
 
 def as_written(state):
     logits = torch.sigmoid(policy(state)).detach()  # tf.stop_gradient
-    logits = torch.cat((logits, torch.zeros_like(logits)), -1)
+    logits = torch.cat((logits, torch.zeros_like(logits)), -1)  # two actions
     target = logits.detach()
-    target = torch.cat((target, torch.zeros_like(target)), -1)
+    target = torch.cat((target, torch.zeros_like(target)), -1)  # ... and once more
     return logits, target
 
 
@@ -155,36 +173,48 @@ def cross_entropy(logits, target):
     return -(target * logits.log_softmax(-1)).sum(-1).mean()
 
 
+def two_logits():
+    """The logits with the first stop removed, so that the parameters are reached."""
+    return torch.cat((torch.sigmoid(policy(state)), torch.zeros(1, 1)), -1)
+
+
+def largest_gradient(loss):
+    return torch.autograd.grad(loss, policy.weight)[0].abs().max().item()
+
+
 logits, _ = as_written(state)
 loss = cross_entropy(logits, logits.softmax(-1))
 print(f"1. as written: loss {loss:.4f}, depends on a parameter: {loss.requires_grad}")
 
-logits = torch.cat((torch.sigmoid(policy(state)), torch.zeros(1, 1)), -1)  # the first stop removed
+logits = two_logits()
 loss = cross_entropy(logits, logits.softmax(-1).detach())
-gradient = torch.autograd.grad(loss, policy.weight)[0]
-print(f"2. only the target stopped: loss {loss:.4f}, gradient {gradient.abs().max():.4f}")
+stopped = largest_gradient(loss)
+print(f"2. only the target stopped: loss {loss:.4f}, gradient {stopped:.4f}")
 
-logits = torch.cat((torch.sigmoid(policy(state)), torch.zeros(1, 1)), -1)
-task_policy = torch.tensor([[0.9, 0.1]])  # the policy of a meta-task: something to learn from
-loss = cross_entropy(logits, task_policy)
-gradient = torch.autograd.grad(loss, policy.weight)[0]
-print(f"3. target: the task's policy: loss {loss:.4f}, gradient {gradient.abs().max():.4f}")
+task_policy = torch.tensor([[0.9, 0.1]])  # of a meta-task: something to learn from
+loss = cross_entropy(two_logits(), task_policy)
+taught = largest_gradient(loss)
+print(f"3. target: the task's policy: loss {loss:.4f}, gradient {taught:.4f}")
 
 # %% [markdown]
 # In 1, `stop_gradient` cuts every path to the parameters. In 2 a path exists, and its gradient is 0: of all logits,
 # those that match the target have the lowest cross-entropy, and the target is themselves. A contrast needs *two*
 # policies. In 3 there are two.
+
+# %% [markdown] tags=["document"]
+# **What the document says, and what is true: the contrast of 002**
 #
-# > **What the document says, and what is true.** 4.1 defines $L_i$ as *minus* the return and takes its arg max: the
-# > worst agent. 4.2 maximises a KL that is to be minimised (section 1). It calls $il$ "the number of negative samples"
-# > (负采样数量), but in $\mathcal L_{il}$ it is a label, and no negative sample occurs in the loss (section 6 has real
-# > ones). 4.3 presents "DeepMind's Meta Environment Framework (ME Framework)": we found no such paper or code. The
-# > loss of 5.2 cannot move a parameter. Sections 1 and 3 show the second and the last; here is the first:
+# 4.1 defines $L_i$ as *minus* the return and takes its arg max: the worst agent. 4.2 maximises a KL that is to be
+# minimised (section 1). It calls $il$ "the number of negative samples" (负采样数量), but in $\mathcal L_{il}$ it is a
+# label, and no negative sample occurs in the loss (section 6 has real ones). 4.3 presents "DeepMind's Meta Environment
+# Framework (ME Framework)": we found no such paper or code. The loss of 5.2 cannot move a parameter. Sections 1 and 3
+# show the second and the last; here is the first:
 
 # %%
 returns = {"good agent": 10.0, "idle agent": 0.0, "harmful agent": -10.0}
 losses = {name: -value for name, value in returns.items()}
-print("arg max of the loss:", max(losses, key=losses.get), " arg min:", min(losses, key=losses.get))
+print("arg max of the loss:", max(losses, key=losses.get))
+print("arg min of the loss:", min(losses, key=losses.get))
 
 # %% [markdown]
 # ## 4. Distillation: hold, and be held
@@ -197,43 +227,52 @@ print("arg max of the loss:", max(losses, key=losses.get), " arg min:", min(loss
 # \beta=\tfrac1{c_{KL}+c_{Ent}}
 # $$
 #
-# and for $\pi_0$ the average of section 2. In a small known world both steps are exact: a corridor of four cells, a
-# fork, and a goal at its upper end (task A) or its lower end (task B). **Predict** the average policy in the corridor,
-# and at the fork.
+# and for $\pi_0$ the average of section 2. $Q_i$ is *soft*: it counts what the penalties will still cost as well.
+# Where the world is known, `soft_value_iteration` finds it as chapter 03 found values, backwards from the last step,
+# with $\frac1\beta\log\sum_a\pi_0^\alpha e^{\beta Q_i}$ for the value of a state. In a small known world both steps
+# are exact: a corridor of four cells, a fork, and a goal at its upper end (task A) or its lower end (task B).
+# **Predict** the average policy in the corridor, and at the fork.
 
 # %%
-STATES, ACTIONS = ["1", "2", "3", "4", "fork", "up end", "low end"], ["up", "down", "left", "right"]
-NEXT = [[0, 0, 0, 1], [1, 1, 0, 2], [2, 2, 1, 3], [3, 3, 2, 4], [5, 6, 3, 4], [5, 5, 5, 5], [6, 6, 6, 6]]
-MOVE = F.one_hot(torch.tensor(NEXT), 7).double().expand(2, 7, 4, 7)  # (T, S, A, S)
-REWARD, H = torch.zeros(2, 7, 4, dtype=torch.float64), 10
-REWARD[0, 4, 0] = REWARD[1, 4, 1] = 1  # A: up at the fork; B: down
+MOVE, REWARD, H = corridor.TRANSITION, corridor.REWARD, corridor.HORIZON
 
 
-def visits_of(policy):  # (H, T, S, A) -> chance of being in each state at each step, (H + 1, T, S)
-    visits = [F.one_hot(torch.zeros(2, dtype=torch.int64), 7).double()]
+def visits_of(policy):
+    """Policy (H, T, S, A) -> chance of each state at each step, (H + 1, T, S)."""
+    visits = [corridor.START]
     for pi in policy:
         visits.append(torch.einsum("ts,tsa,tsap->tp", visits[-1], pi, MOVE))
     return torch.stack(visits)
 
 
-shared, rounds = torch.full((7, 4), 0.25, dtype=torch.float64), []
+shared = torch.full((7, 4), 0.25, dtype=torch.float64)  # pi_0, (S, A): at first a coin
+rounds = []
 for _ in range(10):
     rounds.append(shared)
-    plan = soft_value_iteration(MOVE, REWARD, shared.log(), H, kl_weight=0.1, entropy_weight=0.02, discount=0.9)
-    policy = plan.log_policy.exp()  # pi_i, best for its task and near the shared policy
+    # pi_i: the best for its task that is held to the shared policy
+    weights = {"kl_weight": 0.1, "entropy_weight": 0.02}
+    plan = soft_value_iteration(MOVE, REWARD, shared.log(), H, **weights, discount=0.9)
+    policy = plan.log_policy.exp()  # (H, T, S, A)
+    # pi_0: their average, over steps and tasks, weighted by visits
     visits = visits_of(policy)[:H]
     shared = arithmetic_average(policy.flatten(0, 1), visits.flatten(0, 1))
 
 # %%
+SEEN = slice(corridor.SEEN)  # the two ends are left out
+maps = {f"shared, round {n}": rounds[n][SEEN] for n in (0, 1, 5)}
 figure_with_alt(
-    policy_maps(
-        {f"shared, round {n}": rounds[n][:5] for n in (0, 1, 5)} | {"task A": policy[4, 0, :5]}, STATES[:5], ACTIONS
+    figures.policy_maps(
+        maps | {"task A, step 5": policy[4, 0, SEEN]},
+        corridor.STATES[SEEN],
+        corridor.ACTIONS,
     ),
-    alt="Action probabilities in five states: the shared policy turns right in the corridor and is split at the fork",
+    alt="Action probabilities in five states: from round to round the shared policy "
+    "turns right in the corridor, and is split at the fork; task A goes up there",
 )
+print(f"the shared policy alone reaches the upper end in {H} steps with probability")
 for n in (0, 1, 2, 5, 9):
     reached = visits_of(rounds[n].expand(H, 2, 7, 4))[H, 0]
-    print(f"round {n}: the shared policy alone reaches the upper end in {H} steps with probability {reached[5]:.3f}")
+    print(f"round {n}: {reached[corridor.UPPER_END]:.3f}")
 
 # %% [markdown]
 # What the tasks share is kept (walk right), what they differ in is spread (a coin at the fork). For a new task with one
@@ -241,7 +280,10 @@ for n in (0, 1, 2, 5, 9):
 # third goal, to the *right* of the fork, it hardly tries:
 
 # %%
-print(f"probability of going right at the fork: at first {rounds[0][4, 3]:.2f}, after 9 rounds {rounds[9][4, 3]:.4f}")
+right = corridor.ACTIONS.index("right")
+first, last = (rounds[n][corridor.FORK, right] for n in (0, 9))
+print(f"probability of going right at the fork: at first {first:.2f}")
+print(f"after 9 rounds: {last:.4f}")
 
 # %% [markdown]
 # ## 5. The average against an initialisation that adapts
@@ -262,14 +304,18 @@ family = ml.make_family("cartpole", flip=False)
 options = {"hidden": (32,), "episodes": 10, "inner_step": 2.0, "later_inner_step": 2.0}
 learner = ml.make_learner("average_policy", family, seed=0, **options)
 untrained = ml.evaluate(learner, family, n_tasks=20, episodes=10)
-ml.train(learner, family, iterations=10, seed=0, device="cpu", progress=False)
+ml.train(
+    learner,
+    family,
+    iterations=iterations(SPEED, quick=10, full=40),
+    seed=0,
+    device="cpu",
+    progress=False,
+)
 trained = ml.evaluate(learner, family, n_tasks=20, episodes=10)
-
-# %% tags=["nbval-ignore-output", "raw"]
-print(f"steps balanced by the shared policy: untrained {untrained.mean[0]:.1f}, after 10 rounds {trained.mean[0]:.1f}")
-
-# %%
-verdict("shared policy, steps balanced before any adaptation", trained.mean[0], at_least=55)
+steps = "steps balanced by the shared policy before any adaptation"
+result(f"{steps}, untrained", untrained.mean[0], at_most=30)
+result(f"{steps}, trained", trained.mean[0], at_least=55)
 
 # %% [markdown]
 # What all tasks have in common has reached the shared policy through nothing but averages of task policies. Now two
@@ -278,36 +324,83 @@ verdict("shared policy, steps balanced before any adaptation", trained.mean[0], 
 # order before you look.
 
 # %%
-table = pd.read_csv(find_folder("data/results") / "average_policy.csv")
-SHOWN = ["scratch", "finetune", "reptile", "maml", "average policy"]
-curves, anchors = {}, {}
-for name, rows in table.groupby("family", sort=False):
-    runs = {label: rows[rows["label"] == label].pivot(index="seed", columns="batch", values="mean") for label in SHOWN}
-    curves[name] = {label: (np.arange(4), mean_interval(run.to_numpy())) for label, run in runs.items()}
-    fixed = rows[rows["seed"] < 0].set_index("label")["mean"]
-    anchors[name] = {who: float(fixed[who]) for who in ("random", "oracle")}
+runs = experiments.adaptation_runs()  # (family, learner, seed) x 0 to 3 inner steps
+anchors = experiments.adaptation_anchors()
+shown = ["scratch", "finetune", "reptile", "maml", "average policy"]
 figure_with_alt(
-    panels(curves, anchors, "inner steps on a new task", ["return per episode"]),
-    alt="Return after 0 to 3 inner steps on three families, five learners with intervals, random play and the oracle",
+    figures.panels(
+        experiments.adaptation_curves(runs, shown),
+        anchors,
+        "inner steps on a new task",
+        ["return per episode"],
+    ),
+    alt="Return after 0 to 3 inner steps on two families: MAML jumps up after one; "
+    "the average policy stays near random play on cartpole, and below scratch on both",
 )
 
 # %%
-cells = {}
-for (name, label), rows in table[table["seed"] >= 0].groupby(["family", "label"], sort=False):
-    for steps in (0, 1, 3):
-        mean, low, high = mean_interval(rows.loc[rows["batch"] == steps, "mean"].to_numpy())
-        cells[label, f"{name}: {steps}"] = f"{mean:.1f} [{low:.1f}, {high:.1f}]"
-print("return after 0, 1 and 3 inner steps, mean over five seeds and its interval")
-print(pd.Series(cells).unstack(sort=False).fillna("").to_string())
+show_table(
+    experiments.with_intervals(runs),
+    "Return after 0, 1 and 3 inner steps, mean over five seeds [95% interval]",
+)
+start, one, three = (runs[n].unstack("learner") for n in (0, 1, 3))  # a row a seed
+start["random"] = [anchors[family]["random"] for family, _ in start.index]
+claim(
+    "before a step, the average policy within 1.2 of random play",
+    start,
+    lambda seeds: (seeds["average policy"] - seeds["random"]).abs() <= 1.2,
+    by="family",
+)
+claim(
+    "before a step, fine-tuning ahead of the average policy and of MAML",
+    start,
+    "finetune > `average policy` and finetune > maml",
+    {"cartpole": "every", "tabular_mdp": "some"},
+    by="family",
+)
+claim(
+    "MAML after one step ahead of every other after three",
+    one,
+    lambda seeds: seeds["maml"] > three.drop(columns="maml").max(axis=1),
+    by="family",
+)
+claim(
+    "three steps end below three steps from scratch",
+    experiments.beside_scratch(runs),
+    "end < scratch",
+    {
+        "cartpole, fine-tuning": "none",
+        "cartpole, MAML": "none",
+        "cartpole, Reptile": "most",
+        "cartpole, average policy": "every",
+        "tabular_mdp, fine-tuning": "every",
+        "tabular_mdp, MAML": "none",
+        "tabular_mdp, Reptile": "every",
+        "tabular_mdp, average policy": "every",
+        "tabular_mdp, average, c_KL 0": "every",
+        "tabular_mdp, average, c_KL 30": "every",
+    },
+    by="family and learner",
+)
+claim(
+    "the interval of the difference to c_KL = 0.1 holds 0",
+    experiments.differences(
+        runs, "tabular_mdp", "average policy", ["average, c_KL 0", "average, c_KL 30"]
+    ),
+    "low <= 0 <= high",
+)
 
 # %% [markdown]
 # On `cartpole` the average of "push left" and "push right" is a coin: the shared policy does no better than random
-# play, and three steps from it lead less far than three steps from scratch. MAML's start looks as bad before a step,
-# and one step takes it to 176: it was trained for what a *step* does. On `tabular_mdp` there is nothing in common to
-# keep; the average policy, Reptile and fine-tuning all end *below* an untrained network, and holding the task policies
-# loosely ($c_{KL}=0$) or tightly (30) makes no difference that five seeds can show. **An average answers "what do my
-# tasks share?", an initialisation that adapts "where does a step go far?".** **Limit:** short runs, one network;
-# Distral's own claim, that multi-task training gets faster and steadier, we did not measure.
+# play, and three steps from it lead less far than three steps from scratch (so do three from Reptile's start, in four
+# seeds of five). MAML's start looks as bad before a step, and one step takes it to 176: it was trained for what a
+# *step* does. Fine-tuning's start is ahead of both before any step, 71 against 22: it ascends the mean *return* over
+# tasks, which a policy can raise by serving one kind of task well, while the average must look like all of them. But
+# three steps add 11 to its 71, and its seeds lie far apart. On `tabular_mdp` there is nothing in common to keep; the
+# average policy, Reptile and fine-tuning all end *below* an untrained network, and holding the task policies loosely
+# ($c_{KL}=0$) or tightly (30) makes no difference that five seeds can show. **An average answers "what do my tasks
+# share?", an initialisation that adapts "where does a step go far?".** **Limit:** short runs, one network; Distral's
+# own claim, that multi-task training gets faster and steadier, we did not measure.
 #
 # ## 6. Contrast between tasks
 # A contrast in today's sense has **negative samples** (负样本): of $N$ candidates, which one belongs with $x_i$?
@@ -321,36 +414,47 @@ print(pd.Series(cells).unstack(sort=False).fillna("").to_string())
 # does the best possible score report with $N=16$?
 
 # %%
-D, RHO = 6, 0.9005  # six pairs of correlated normal numbers
-information = -0.5 * D * np.log(1 - RHO**2)
-SIZES = 2 ** np.arange(1, 10)
+PAIRS, RHO = 6, 0.9005  # pairs of normal numbers, and the correlation of each pair
+information = -0.5 * PAIRS * np.log(1 - RHO**2)  # I(x; y), nats
+SIZES = 2 ** np.arange(1, 10)  # N
 
 
-def told(n, generator):  # log N - loss of the best score, log p(y|x) - log p(y)
-    x = torch.randn(n, D, generator=generator)
-    y = RHO * x + np.sqrt(1 - RHO**2) * torch.randn(n, D, generator=generator)
-    gap = y.unsqueeze(0) - RHO * x.unsqueeze(1)  # (N, N, D)
-    scores = 0.5 * (y**2 - gap**2 / (1 - RHO**2)).sum(-1)
-    return np.log(n) - divergence.info_nce(scores).item()
+def best_scores(x, y):
+    """f_ij = log p(y_j | x_i) - log p(y_j), (N, N): no score can tell more."""
+    gap = y.unsqueeze(0) - RHO * x.unsqueeze(1)  # (N, N, PAIRS)
+    return 0.5 * (y**2 - gap**2 / (1 - RHO**2)).sum(-1)
 
+
+def reported(n, generator):
+    """log N - loss on N fresh pairs (x_i, y_i): what InfoNCE reports of I(x; y)."""
+    x = torch.randn(n, PAIRS, generator=generator)
+    noise = torch.randn(n, PAIRS, generator=generator)
+    y = RHO * x + np.sqrt(1 - RHO**2) * noise
+    return np.log(n) - divergence.info_nce(best_scores(x, y)).item()
+
+
+# %% [markdown]
+# Twelve draws of each $N$, up to 512, beside the ceiling $\log N$ and the true information:
 
 # %%
 generator = torch.Generator().manual_seed(0)
-estimates = np.array([[told(int(n), generator) for n in SIZES] for _ in range(12)])
+draws = [[reported(int(n), generator) for n in SIZES] for _ in range(12)]
+estimates = np.array(draws)  # (draws, sizes)
 ceiling = np.log(SIZES)
-lines = {"InfoNCE, best score": (SIZES, mean_interval(estimates)), "log N": (SIZES, (ceiling,) * 3)}
 figure_with_alt(
-    panels(
-        {"": lines},
-        {"": {"true information": information}},
-        "N, the positive and N - 1 negatives",
-        ["nats"],
-        log_x=True,
-    ),
-    alt="Information that InfoNCE reports against N: it follows log N from below and approaches 5 nats at large N",
+    figures.reported_information(SIZES, mean_interval(estimates), ceiling, information),
+    alt="Information that InfoNCE reports against N: it follows log N from below and "
+    "approaches 5 nats at large N",
 )
-verdict(f"reported at N = 16, of {information:.2f} nats (log 16 = 2.77)", estimates.mean(0)[3], at_most=2.77)
-verdict("reported at N = 512", estimates.mean(0)[-1], at_least=4, at_most=5.1)
+means = estimates.mean(0)
+every_draw = {"reported": estimates.ravel(), "ceiling": np.tile(ceiling, 12)}
+claim("no more than log N reported", every_draw, "reported <= ceiling")
+result(
+    f"reported at N = 16, of {information:.2f} nats (log 16 = 2.77)",
+    means[3],
+    at_most=2.77,
+)
+result("reported at N = 512", means[-1], at_least=4, at_most=5.1)
 
 # %% [markdown]
 # It can never report more than $\log N$, however good the score: few tasks in a batch, little to tell apart.
@@ -360,7 +464,7 @@ verdict("reported at N = 512", estimates.mean(0)[-1], at_least=4, at_most=5.1)
 # task, from different trials, be a positive pair and the other tasks of the batch negatives; the critic's error then
 # stops at $z$. Nearest to it are CORRO ([Yuan & Lu 2022](https://arxiv.org/abs/2206.10442)) and FOCAL
 # ([Li et al. 2020](https://arxiv.org/abs/2010.01112)), both offline. In the package it is one option,
-# `encoder_learns="contrast"`, and five lines:
+# `encoder_learns="contrast"`, and four lines:
 #
 # ```python
 # posterior, other = (encoder(*context_of(half, generator)) for half in halves(rows))
@@ -373,47 +477,47 @@ verdict("reported at N = 512", estimates.mean(0)[-1], at_least=4, at_most=5.1)
 # probe (chapter 08) reads the arms off $z$ after ten random pulls. **Predict:** whose $z$ tells more? Who earns more?
 
 # %%
-table = pd.read_csv(find_folder("data/results") / "contrastive_context.csv")
-runs = table[table["seed"] >= 0]
-pulls = np.arange(11)  # of one arm, out of ten: Bayes' rule leaves 2 / (n + 2) of a uniform arm's variance
-chance = np.array([math.comb(10, n) * 0.2**n * 0.8 ** (10 - n) for n in pulls])
 RETURN, PROBE = "return, second episode", "probe of the arms, R²"
-anchors = {
-    RETURN: dict(table[table["seed"] < 0].set_index("label")["second"]),
-    PROBE: {"all that ten pulls tell": chance @ (pulls / (pulls + 2))},
-}
-
-# %%
-curves = {}
-for title, column in {RETURN: "second", PROBE: "probe"}.items():
-    curves[title] = {}
-    for label, rows in runs.groupby("label"):
-        run = rows.pivot(index="seed", columns="env_steps", values=column)
-        band = run.mean().to_numpy(), run.min().to_numpy(), run.max().to_numpy()  # from the least seed to the most
-        curves[title][f"by {label}"] = (run.columns.to_numpy() / 1000, band)
+runs = experiments.encoder_runs()  # (encoder, seed, env steps)
+most = experiments.all_that_pulls_tell()  # by Bayes' rule, from ten random pulls
 figure_with_alt(
-    panels(curves, anchors, "thousand env steps", ["return per episode", "share of variance"]),
-    alt="Return of the second episode and a linear probe of the arms against env steps, critic against contrast",
+    figures.panels(
+        experiments.encoder_curves(runs, {RETURN: "second", PROBE: "probe"}),
+        {
+            RETURN: experiments.encoder_anchors(),
+            PROBE: {"all that ten pulls tell": most},
+        },
+        "thousand env steps",
+        ["return per episode", "share of variance"],
+    ),
+    alt="Return of the second episode and a linear probe of the arms, by env steps: "
+    "both rise, the critic's ends above the contrast's",
 )
-last = runs[runs["iteration"] == runs["iteration"].max()]
-print("at the end, each seed\n" + last[["label", "seed", "first", "second", "probe"]].round(2).to_string(index=False))
+last = experiments.at_the_end(runs)
+show_table(last, "At the end of training, each seed")
+claim("more earned in the second episode than in the first", last, "second > first")
+claim("the probe reads more than at first", last, "probe > `probe, untrained`")
+beside = last.unstack("encoder")  # a row a seed
+claim("second episode: critic above contrast", beside["second"], "critic > contrast")
+claim("probe: critic above contrast", beside["probe"], "critic > contrast", "most")
 
 # %% [markdown]
 # Both encoders learn to tell arms apart, and both agents earn more in the second episode than in the first. But the
-# critic's agent earns more, in all three seeds, and its $z$ tells more in two: a contrast asks for whatever differs
-# between tasks, the critic's error for what is paid. **Limit:** three seeds, one short run, one family: enough to see
-# that it works, not to rank. CORRO and FOCAL argue for the contrast where data are offline and the critic's error
-# misleads.
+# critic's agent earns more, in all three seeds, and its $z$ tells more in two. Why, this bandit cannot say: a
+# contrast asks for whatever differs between tasks, the critic's error for what is paid, and here what differs *is*
+# what is paid. **Limit:** three seeds, one short run, one family: enough to see that it works, not to rank. CORRO and
+# FOCAL argue for the contrast where data are offline and the critic's error misleads.
 #
 # ## Break it
 # A colleague distils two task policies into one with PyTorch's own `kl_div`. The loss falls, nothing complains.
 # **Find the bug before you read on.**
 
 # %%
-tasks = torch.tensor([[0.90, 0.05, 0.05], [0.30, 0.65, 0.05]])
+tasks = torch.tensor([[0.90, 0.05, 0.05], [0.30, 0.65, 0.05]])  # two task policies
 
 
 def distil(student, steps=400):
+    """Distil both into student(logits); the policy found."""
     logits = torch.zeros(3, requires_grad=True)
     optimiser = torch.optim.Adam([logits], lr=0.05)
     for step in range(steps + 1):
@@ -426,7 +530,8 @@ def distil(student, steps=400):
     return logits.detach().softmax(-1)
 
 
-print("average:", distil(lambda logits: logits.softmax(-1)).numpy().round(2), " tasks' mean:", tasks.mean(0).numpy())
+print("average:", distil(lambda logits: logits.softmax(-1)).numpy().round(2))
+print("tasks' mean:", tasks.mean(0).numpy())
 
 # %%
 quiz("15.b")
@@ -442,7 +547,9 @@ print("average:", distil(lambda logits: logits.log_softmax(-1)).numpy().round(2)
 # action with the largest mean. **Check any divergence on a pair that you can compute by hand, and at equality.**
 #
 # ## Exercises
-# **15.1** `contrast(task, average)`: the document's loss in each state, (S, A), (S, A) -> (S,), nats.
+# Write your answer over the `...` and run the cell. Until then it shows the task.
+#
+# **15.1** The document's loss in each state: the contrast of a task's policy against the average.
 
 
 # %%
@@ -455,7 +562,7 @@ check("15.1", contrast)
 hint("15.1")
 
 # %% [markdown]
-# **15.2** `average(policies, visits)`: the policy that minimises the sum of 15.1 over tasks; (N, S, A), (N, S).
+# **15.2** The policy that minimises the sum of 15.1 over tasks.
 
 
 # %%
@@ -465,7 +572,7 @@ def average(policies, visits): ...
 check("15.2", average)
 
 # %% [markdown]
-# **15.3** `task_policy(prior, q, c_kl, c_ent)`: Distral's best answer in one state, (A,).
+# **15.3** Distral's best answer of one task, in one state.
 
 
 # %%
@@ -475,7 +582,7 @@ def task_policy(prior, q, c_kl, c_ent): ...
 check("15.3", task_policy)
 
 # %% [markdown]
-# **15.4** `info_nce(scores)`: (N, N) -> a number.
+# **15.4** The contrast between sets: InfoNCE, from scores to loss.
 
 
 # %%
@@ -484,16 +591,25 @@ def info_nce(scores): ...
 
 check("15.4", info_nce)
 
+# %% [markdown]
+# **15.5** The whole algorithm of section 4 from 15.2 and 15.3, where there is one state: Distral on a few bandits.
+
+
 # %%
-solution("15.4")
+def distral(rewards, c_kl, c_ent, rounds): ...
+
+
+check("15.5", distral)
 
 # %% [markdown]
+# Stuck? `hint("15.2")`, and so on, gives a nudge, and `solution("15.2")` shows one answer.
+#
 # ## Summary
 # - A log-ratio averaged over a task's own actions is a KL: minimise it; its minimum is the average, weighted by visits.
 # - The forward KL covers what any task does; the reverse keeps what all do.
 # - A loss of a policy against itself, or behind `stop_gradient`, teaches nothing: print the gradient.
-# - Distillation keeps what tasks share and flips a coin where they differ; on families that share nothing the average
-#   was no better a start than an untrained network.
+# - Distillation keeps what tasks share and flips a coin where they differ; where tasks
+#   conflict, or share nothing, three steps from the average led less far than three from an untrained network.
 # - InfoNCE needs real negatives, and reports at most $\log N$.
 #
 # ## What to read

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from metarl_lab.teach.figures import ANCHOR_GREY, COLOURS, draw_anchors, look, new_figure
+from metarl_lab.teach.figures import ANCHOR_GREY, COLOURS, display_name, draw_anchors, looks, new_figure
 
 Band = tuple[np.ndarray, np.ndarray, np.ndarray]  # mean, low, high
 _HATCHES = ("", "//", "..", "xx")
@@ -41,8 +42,9 @@ def averages(
     left.set_xticks(spots, list(actions))
     left.set(ylim=(0, 1.0), ylabel="probability of the action", xlabel="action")
     left.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=len(policies))
-    for index, (name, values) in enumerate(divergences.items()):
-        style = look(index) | {"marker": ""}
+    styles = looks(divergences)
+    for name, values in divergences.items():
+        style = styles[name] | {"marker": ""}
         right.plot(place, values, label=name, **style)
         low = int(np.argmin(values))
         right.plot(place[low], values[low], "*", color=style["color"], markersize=13, zorder=4)
@@ -79,29 +81,49 @@ def panels(
     anchors: Mapping[str, Mapping[str, float]],
     x_label: str,
     y_labels: Sequence[str],
-    log_x: bool = False,
 ) -> Figure:
-    """Curves with intervals, one panel a title: {title: {name: (x, (mean, low, high))}}; anchors of each title.
+    """Curves with intervals, a panel for each title; a learner looks as in every figure of the book.
 
-    ``y_labels``: one for each panel, or a single one, which stands at the first.
+    Parameters
+    ----------
+    curves : {title: {name: (x, (mean, low, high))}}, each (points,).
+    anchors : {title: {name: value}}, one at least for each title; named in the margin right of the panel.
+    y_labels : one for each panel, or a single one, which stands at the first.
+
+    Raises ValueError when a panel has no anchor.
     """
     if not all(anchors.get(title) for title in curves):
         raise ValueError("panels: every title needs anchors; give at least one, such as {'random': -40.0}")
-    figure, axes = new_figure(1, len(curves), width=2.2 + 2.6 * len(curves), height=4.0)
+    figure, axes = new_figure(1, len(curves), width=1.6 + 3.1 * len(curves), height=4.0)
+    styles = looks(name for lines in curves.values() for name in lines)
     shown = {}
     for place, (ax, (title, lines)) in enumerate(zip(np.ravel(axes), curves.items(), strict=True)):
-        for index, (name, (x, (mean, low, high))) in enumerate(lines.items()):
-            style = look(index)
+        for name, (x, (mean, low, high)) in lines.items():
+            style = styles[name]
             ax.fill_between(x, low, high, color=style["color"], alpha=0.15, linewidth=0)
-            shown[name] = ax.plot(x, mean, label=name, **style)[0]
+            shown[display_name(name)] = ax.plot(x, mean, label=display_name(name), **style)[0]
         draw_anchors(ax, anchors[title])
         ax.set_title(title, fontsize=10)
         ax.set_xlabel(x_label)
-        if log_x:
-            ax.set_xscale("log", base=2)
-        elif all(np.allclose(x, np.round(x)) and len(x) <= 6 and max(x) <= 10 for x, _ in lines.values()):
+        if all(np.allclose(x, np.round(x)) and len(x) <= 6 and max(x) <= 10 for x, _ in lines.values()):
             ax.set_xticks(next(iter(lines.values()))[0])
         if place < len(y_labels):
             ax.set_ylabel(y_labels[place])
     figure.legend(list(shown.values()), list(shown), frameon=False, fontsize=9, loc="outside lower center", ncols=5)
     return figure
+
+
+def reported_information(sizes: np.ndarray, reported: Band, ceiling: np.ndarray, information: float) -> Axes:
+    """What InfoNCE reports (mean, low, high over draws, nats) and its ceiling log N, each (sizes,), against N."""
+    _, ax = new_figure(width=6.8, height=3.8)
+    styles = looks(("InfoNCE, best score", "log N"))
+    mean, low, high = reported
+    for name, values in (("log N", ceiling), ("InfoNCE, best score", mean)):
+        ax.plot(sizes, values, label=name, **styles[name])
+    ax.fill_between(sizes, low, high, color=styles["InfoNCE, best score"]["color"], alpha=0.15, linewidth=0)
+    draw_anchors(ax, {"true information": information})
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(sizes, [str(n) for n in sizes])
+    ax.set(xlabel="N: the positive and N - 1 negatives", ylabel="nats")
+    ax.legend(frameon=False, fontsize=9, loc="upper left")
+    return ax
