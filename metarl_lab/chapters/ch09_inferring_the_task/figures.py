@@ -8,9 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from metarl_lab.teach.figures import ANCHOR_GREY, COLOURS, DPI, look, new_figure
+from metarl_lab.teach.figures import ANCHOR_GREY, COLOURS, DPI, display_name, looks, new_figure
 
 AGENT, GOAL = COLOURS[1], COLOURS[5]
+PRIOR = "the prior alone"  # name of the curve that is a reference
 
 
 def belief_pair(
@@ -58,34 +59,36 @@ def draw_belief(ax: Axes, belief: np.ndarray, path: np.ndarray, goal: int) -> No
             place = (cell % size - 0.44, cell // size - 0.34)
             ax.text(*place, f"{100 * probability:.0f}", fontsize=7, color=colour, ha="left", va="center")
     ax.plot(path % size, path // size, color=AGENT, linewidth=1.6, alpha=0.8)
-    ax.plot(path[-1] % size, path[-1] // size, "o", color=AGENT, markeredgecolor="white", markersize=11)
-    ax.plot(goal % size, goal // size, "*", color=GOAL, markeredgecolor="black", markersize=13)
+    ax.plot(path[-1] % size, path[-1] // size, "o", color=AGENT, markeredgecolor="white", markersize=16)
+    ax.plot(goal % size, goal // size, "*", color=GOAL, markeredgecolor="black", markersize=11)
     _as_grid(ax, size)
 
 
 def ways(paths: Mapping[str, np.ndarray], goal: int, size: int) -> Figure:
     """Draw the ways of several agents to one hidden goal: a row an agent, a column an episode.
 
-    paths : {agent: (episodes, points)} of cells, row by row.
+    paths : {agent, as the catalog names it: (episodes, points)} of cells, row by row. An open square is the start, a
+    disc the end of the episode, the star the goal.
     """
     episodes = len(next(iter(paths.values())))
     figure, axes = new_figure(len(paths), episodes, width=2.1 * episodes, height=2.25 * len(paths))
-    for index, (row, (name, cells)) in enumerate(zip(np.atleast_2d(axes), paths.items(), strict=True)):
+    styles = looks(paths)
+    for row, (name, cells) in zip(np.atleast_2d(axes), paths.items(), strict=True):
+        colour, dashes = styles[name]["color"], styles[name]["linestyle"]
         for episode, (ax, way) in enumerate(zip(row, cells, strict=True)):
             # a cell that the way comes back to is drawn beside itself
             shift = 0.1 * np.array(
                 [np.count_nonzero((way[:i] == cell) & (way[1 : i + 1] != cell)) for i, cell in enumerate(way)]
             )
-            style = ("-", "--")[index % 2]
-            ax.plot(way % size + shift, way // size + shift, style, color=COLOURS[index], linewidth=1.8)
-            ax.plot(0, 0, "k+", markersize=8)
-            ax.plot(way[-1] % size, way[-1] // size, "o", color=COLOURS[index], markersize=8)
-            ax.plot(goal % size, goal // size, "*", color=GOAL, markeredgecolor="black", markersize=14)
+            ax.plot(way % size + shift, way // size + shift, linestyle=dashes, color=colour, linewidth=1.8)
+            ax.plot(0, 0, "s", color="white", markeredgecolor=colour, markersize=8)  # the start
+            ax.plot(way[-1] % size, way[-1] // size, "o", color=colour, markersize=14)
+            ax.plot(goal % size, goal // size, "*", color=GOAL, markeredgecolor="black", markersize=11)
             ax.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5), aspect="equal")
             ax.grid(False)
             _as_grid(ax, size)
             ax.set_title(f"episode {episode + 1}", fontsize=9)
-        row[0].set_ylabel(name, fontsize=10)
+        row[0].set_ylabel(display_name(name), fontsize=10)
     return figure
 
 
@@ -113,13 +116,18 @@ def walks_on_arc(position: np.ndarray, goals: np.ndarray, radius: float) -> Figu
 
 
 def distances(curves: Mapping[str, Sequence[float]], x_label: str) -> Axes:
-    """Total variation from the exact posterior against steps of a trial, one curve a belief."""
-    ax = new_figure()[1]
-    for index, (name, values) in enumerate(curves.items()):
-        ax.plot(np.arange(len(values)), values, label=name, **(look(index) | {"marker": ""}))
+    """Total variation from the exact posterior against steps of a trial, one curve a belief (or whose trial is read).
+
+    "the prior alone", what is earned by learning nothing, is grey. The legend stands above the axes: curves cross.
+    """
+    ax = new_figure(height=3.8)[1]
+    styles = looks(name for name in curves if name != PRIOR)
+    styles[PRIOR] = {"color": ANCHOR_GREY, "linestyle": ":", "linewidth": 2.2}
+    for name, values in curves.items():
+        ax.plot(np.arange(len(values)), values, label=display_name(name), **(styles[name] | {"marker": ""}))
     ax.set(xlabel=x_label, ylabel="total variation", ylim=(0, None))
     ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
+    ax.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3)
     return ax
 
 
