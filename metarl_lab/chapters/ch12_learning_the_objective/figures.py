@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from metarl_lab.teach.figures import ANCHOR_GREY, COLOURS, draw_anchors, look, new_figure
+from metarl_lab.teach.figures import (
+    ANCHOR_GREY,
+    COLOURS,
+    STYLES,
+    adaptation_curves,
+    display_name,
+    draw_anchors,
+    look,
+    looks,
+    new_figure,
+)
 
 Band = tuple[np.ndarray, np.ndarray, np.ndarray]  # mean, low, high
 Anchors = Mapping[str, float]
 
 
-def hand_set(panels: Mapping[str, tuple[Sequence[float], Band, Anchors]]) -> Figure:
-    """Return against the discount that agents learned with: {title: (discounts, band, anchors)}, a panel each."""
-    figure, axes = new_figure(1, len(panels), width=7.8, height=3.3)
-    for ax, (title, (discounts, (mean, low, high), anchors)) in zip(np.ravel(axes), panels.items(), strict=True):
+def hand_set(discounts: Sequence[float], panels: Mapping[str, tuple[Band, Anchors]]) -> Figure:
+    """Return against the discount that agents learned with: {title: (band, anchors)}, a panel each."""
+    figure, axes = new_figure(1, len(panels), width=8.4, height=3.3)
+    for ax, (title, ((mean, low, high), anchors)) in zip(np.ravel(axes), panels.items(), strict=True):
         ax.fill_between(discounts, low, high, color=COLOURS[0], alpha=0.18, linewidth=0)
         ax.plot(discounts, mean, **look(0))
         draw_anchors(ax, anchors)
@@ -40,8 +51,8 @@ def course_and_trial(
     trial : (B,) return of the agents of that iteration, batch by batch.
     anchors : {name: return per episode} of the right panel.
     """
-    figure, (left, right) = new_figure(1, 2, width=7.8, height=3.4)
-    left.plot(course, **(look(0) | {"marker": ""}))
+    figure, (left, right) = new_figure(1, 2, width=8.4, height=3.4)
+    left.plot(course, **(look("meta_gradient") | {"marker": ""}))
     left.plot(iteration, course[iteration], "o", color=COLOURS[1], ms=9)
     left.axhline(threshold, color=ANCHOR_GREY, linewidth=1.1, linestyle="--", zorder=1)
     for text, place in (("long-sighted enough", 0.02), ("takes the bait", -0.07)):
@@ -63,47 +74,61 @@ def outcomes(panels: Mapping[str, tuple[Mapping[str, tuple[float, float, float]]
     for ax, (title, (rows, anchors)) in zip(np.ravel(axes), panels.items(), strict=True):
         for place, (label, (mean, low, high)) in enumerate(rows.items()):
             hand = label.startswith("discount")
-            colour, marker = (ANCHOR_GREY, "s") if hand else (COLOURS[1 if "inner" in label else 0], "o")
+            colour, marker = (ANCHOR_GREY, "s") if hand else (look("meta_gradient")["color"], "o")
             ax.errorbar(mean, place, xerr=[[mean - low], [high - mean]], fmt=marker, color=colour, ms=5, capsize=3)
         ax.set_yticks(range(len(rows)), list(rows), fontsize=8.5)
         ax.set_ylim(len(rows) - 0.4, -1.2)
         for (name, value), style in zip(anchors.items(), ("--", ":"), strict=False):
             ax.axvline(value, color=ANCHOR_GREY, linewidth=1.1, linestyle=style, zorder=1)
-            side = "right" if value > np.mean(ax.get_xlim()) else "left"
-            ax.annotate(name, (value, -0.75), ha=side, fontsize=8.5, color=ANCHOR_GREY)
+            # inside the axes, beside the line and not on it
+            right_half = value > np.mean(ax.get_xlim())
+            ax.annotate(
+                display_name(name),
+                (value, -0.75),
+                xytext=(-3 if right_half else 3, 0),
+                textcoords="offset points",
+                ha="right" if right_half else "left",
+                fontsize=8.5,
+                color=ANCHOR_GREY,
+            )
         ax.set_title(title, fontsize=10)
         ax.set_xlabel("return per episode", fontsize=9)
     return figure
 
 
-def rules(panels: Mapping[str, tuple[Mapping[str, Band], Anchors]], columns: int = 2) -> Figure:
-    """Return against agent steps under several update rules: {title: ({rule: band}, anchors)}, a panel each."""
+def rules(panels: Mapping[str, tuple[Mapping[str, Any], Anchors]], columns: int = 2) -> Figure:
+    """Return against agent steps under several update rules, a panel each.
+
+    panels : {title: ({rule: curve with mean, low, high}, anchors)}.
+    """
     rows = -(-len(panels) // columns)
-    figure, axes = new_figure(rows, columns, width=7.8, height=2.9 * rows)
+    figure, axes = new_figure(rows, columns, width=8.4, height=2.9 * rows)
     for ax, (title, (curves, anchors)) in zip(np.ravel(axes), panels.items(), strict=False):
-        for index, (name, (mean, low, high)) in enumerate(curves.items()):
-            style = look(index) | {"marker": ""}
-            ax.fill_between(range(len(mean)), low, high, color=style["color"], alpha=0.18, linewidth=0)
-            ax.plot(mean, label=name, **style)
-        draw_anchors(ax, anchors)
+        adaptation_curves(curves, anchors, x_label="agent steps", ax=ax)
+        for line, style in zip(ax.lines, STYLES, strict=False):
+            line.set(marker="", linestyle=style)  # 21 points a curve; told apart in grey print too
+        handles = ax.get_legend_handles_labels()
+        ax.get_legend().remove()  # one legend for all panels
         ax.set_title(title, fontsize=10)
-        ax.set_xlabel("agent steps", fontsize=9)
-        ax.set_ylabel("return per episode", fontsize=9)
-    handles = np.ravel(axes)[0].get_legend_handles_labels()
     figure.legend(*handles, frameon=False, fontsize=9, loc="outside lower center", ncols=3)
     return figure
 
 
 def readout(discounts: Sequence[float], shares: Mapping[str, Sequence[float]]) -> Axes:
-    """Share of the variance of true values that a linear read-out explains, for each discount: {source: R^2}."""
-    ax = new_figure(width=6.0, height=3.2)[1]
-    width = 0.8 / len(shares)
-    for index, (name, values) in enumerate(shares.items()):
-        spots = np.arange(len(discounts)) + (index - (len(shares) - 1) / 2) * width
-        hatch = (None, "//", "..")[index % 3]
-        ax.bar(spots, values, width, color=COLOURS[index], label=name, hatch=hatch, edgecolor="white")
-    ax.set_xticks(range(len(discounts)), [f"{d:g}" for d in discounts])
-    ax.set(xlabel="discount of the true value", ylabel="R$^2$ on held-out tasks", ylim=(0, 1))
+    """Share of the variance of true values that a linear read-out explains, for each discount: {source: R^2}.
+
+    Points on lines, not bars: a control that reads nothing has to be seen at 0. The sources stand side by side, so that
+    two that are alike do not hide each other.
+    """
+    ax = new_figure(width=6.4, height=3.4)[1]
+    spots = np.arange(len(discounts))
+    for index, (name, style) in enumerate(looks(shares).items()):
+        aside = 0.08 * (index - (len(shares) - 1) / 2)
+        ax.plot(spots + aside, shares[name], label=name, **(style | {"markersize": 6}))
+    draw_anchors(ax, {"no better than the mean": 0.0})
+    ax.set_xticks(spots, [f"{d:g}" for d in discounts])
+    lowest = min(0.0, *(min(values) for values in shares.values()))
+    ax.set(xlabel="discount of the true value", ylabel="R$^2$ on held-out tasks", ylim=(lowest - 0.1, 1))
     ax.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=len(shares))
     return ax
 

@@ -44,7 +44,7 @@ def discount_explorer(
         "start": choice("initial discount", [(f"{start:g}", start) for start in starts]),
         "iteration": slider("meta-iteration", 1, last, 1, 1),
     }
-    return Explorer(name, draw, controls, alt=_alt)
+    return Explorer(name, draw, controls, alt=_alt, end={"iteration": last})
 
 
 def _alt(program: str, start: float, iteration: int) -> str:
