@@ -946,7 +946,7 @@ def test_exact_returns_are_those_of_the_solvers_and_a_trial_is_their_sum():
     sampled = table.loc["3 x 3", "posterior sampling"]
     assert sampled.round(2).tolist()[:4] == [1.34, 3.42, 5.25, 6.56]
     assert sampled["trial"] == pytest.approx(sampled[:4].sum())
-    assert table.loc["3 x 3", "goal known", "trial"] == pytest.approx(4 * 7.02)
+    assert table.loc[("3 x 3", "goal known"), "trial"] == pytest.approx(4 * 7.02)
 
 
 def test_posterior_sampling_that_walks_on_over_the_goal_earns_about_eight_points_a_trial(grid):
