@@ -31,23 +31,23 @@ def selection_explorer(
     top: float,
     name: str = "14 choosing tasks",
 ) -> Explorer:
-    """Return the explorer of task selection: pick a sampler, scrub through meta-training.
+    """Return the explorer of task selection: pick a sampler, scrub through meta-training. It is stored at the end.
 
     ``iterations`` (S,) are evenly spaced; ``side`` (n,), ``rings`` and ``top`` are as in ``gain_maps``.
     """
-    steps = set(np.diff(iterations).tolist())
+    steps = set(np.diff(iterations).tolist()) or {1}
     if len(steps) != 1:
         raise ValueError(f"iterations={list(iterations)} must be evenly spaced, for the slider")
 
     def draw(sampler: str, iteration: int) -> Figure:
-        look, course = list(iterations).index(iteration), courses[sampler]
-        return gain_maps(side, course.predicted[look], course.truth[look], course.picks[look], rings, top)
+        at, course = list(iterations).index(iteration), courses[sampler]
+        return gain_maps(side, course.predicted[at], course.truth[at], course.picks[at], rings, top)
 
     controls: dict[str, Any] = {
         "sampler": choice("tasks chosen by", list(courses)),
         "iteration": slider("meta-iteration", iterations[0], iterations[-1], steps.pop(), iterations[0]),
     }
-    return Explorer(name, draw, controls, alt=_alt)
+    return Explorer(name, draw, controls, alt=_alt, end={"iteration": iterations[-1]})
 
 
 def _alt(sampler: str, iteration: int) -> str:
