@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 13 Model-based: adapt the dynamics, MB-MPO and GrBAL
 #
-# **Reading time:** 35 min. **Run time:** 30 s.
+# **Reading time:** 60 min, exercises included. **Run time:** 45 s.
 #
 # ## What you will be able to do
 # - Fit a model of the dynamics, and act by planning with it.
@@ -19,10 +19,36 @@
 import numpy as np
 import pandas as pd
 import torch
-from torch.nn.utils import vector_to_parameters
 
 import metarl_lab as ml
-from metarl_lab.runs.files import find_folder
+from metarl_lab.chapters.ch13_model_based.experiments import (
+    FORMS,
+    KNOWING,
+    SOUND,
+    TRUE,
+    adaptation_runs,
+    around_the_failure,
+    cost_of_a_step,
+    failing_walkers,
+    imagined_paths,
+    in_spans,
+    medians,
+    model_based_runs,
+    path_errors,
+    returns_by_seed,
+    steps_of_learning,
+    steps_to_goals,
+    trained_forms,
+    turn_errors,
+    with_intervals,
+    with_stored_weights,
+)
+from metarl_lab.chapters.ch13_model_based.figures import (
+    around_failure,
+    error_growth,
+    steps_needed,
+)
+from metarl_lab.chapters.ch13_model_based.widget import imagination_explorer
 from metarl_lab.learners.mb_mpo import MBMPO
 from metarl_lab.nets.adaptive_dynamics import AdaptiveDynamics
 from metarl_lab.nets.dynamics import DynamicsEnsemble
@@ -30,38 +56,43 @@ from metarl_lab.ops.mpc import cross_entropy_method, plan_noise
 from metarl_lab.ops.sampling import spread
 from metarl_lab.ops.statistics import mean_interval
 from metarl_lab.ops.transitions import transition_rows
-from metarl_lab.ops.windows import nothing_recent, push
-from metarl_lab.teach.figures import figure_with_alt
-from metarl_lab.chapters.ch13_model_based.figures import around_failure, error_growth, steps_needed
+from metarl_lab.ops.windows import push
 from metarl_lab.rollout import begin, collect, seeded_generator
 from metarl_lab.tasks.weakening_leg import LEGS
-from metarl_lab.teach import announce, check, hint, quiz, show_source, speed, stored_or_run, verdict
-from metarl_lab.types import Seen
-from metarl_lab.chapters.ch13_model_based.widget import Imagination, imagination_explorer
+from metarl_lab.teach import announce, check, claim, hint, iterations, quiz, result
+from metarl_lab.teach import show_source, show_table, solution, speed, stored_or_run
+from metarl_lab.teach.figures import figure_with_alt
 
-# %%
 SPEED = speed()  # "peek", "quick" or "full"
 torch.set_num_threads(1)  # the batches are small
-announce(SPEED, {"peek": 15, "quick": 30, "full": 120})
+announce(SPEED, {"peek": 25, "quick": 45, "full": 150})
 
+# %% [markdown]
+# The walker's family, tasks to train on and held-out tasks, and what two references return per episode of 100
+# steps: one acts at random, the other plans with the true dynamics, the failure included.
+
+# %%
 leg = ml.make_family("weakening_leg")
-spec = leg.spec  # 5 observations: two velocities, rate of turn, cosine and sine of the heading; 4 actions in [-1, 1]
+# 5 observations: two velocities, rate of turn, cosine and sine of the heading;
+# 4 actions in [-1, 1], one for each leg
+spec = leg.spec
+train = leg.sample_tasks(20, "train", seeded_generator("cpu", 5, 1))
+test = leg.sample_tasks(10, "test", seeded_generator("cpu", 5, 1))
 
 
 def act(agent, tasks, seed):
-    return collect(agent, leg, tasks, begin(agent, leg, tasks), seeded_generator("cpu", seed, 1))[0]
+    """One episode of each task."""
+    trial = begin(agent, leg, tasks)
+    return collect(agent, leg, tasks, trial, seeded_generator("cpu", seed, 1))[0]
 
 
-train, test = (leg.sample_tasks(n, split, seeded_generator("cpu", 5, 1)) for n, split in ((20, "train"), (10, "test")))
-knowing = ml.make_reference("model_predictive", leg, candidates=128, rounds=8)  # plans with the true dynamics
-by_chance = act(ml.make_reference("random", leg), test, 1).returns.mean().item()
+at_random = ml.make_reference("random", leg)
+knowing = ml.make_reference("model_predictive", leg, candidates=128, rounds=8)
+by_chance = act(at_random, test, 1).returns.mean().item()
 by_truth = act(knowing, test, 1).returns.mean().item()
-
-# %% tags=["nbval-ignore-output", "raw"]
-print(f"return per episode: random {by_chance:.0f}, planning with the true dynamics {by_truth:.0f}")
-
-# %%
-verdict("planning with the true dynamics minus random play", by_truth - by_chance, at_least=350)
+result("return per episode, random play", by_chance, at_most=-150)
+result("return, planning with the true dynamics", by_truth, at_least=250)
+result("the second minus the first", by_truth - by_chance, at_least=350)
 
 # %% [markdown]
 # ## 1. A model, and a plan
@@ -78,21 +109,24 @@ verdict("planning with the true dynamics minus random play", by_truth - by_chanc
 
 # %%
 def fit(rows, members=3, steps=250):
+    """An ensemble fitted to transitions; rows {name: (T, M, ...)}."""
     torch.manual_seed(0)
-    net, noise = DynamicsEnsemble(spec, (64, 64), members), seeded_generator("cpu", 2, 1)
+    net = DynamicsEnsemble(spec, (64, 64), members)
+    noise = seeded_generator("cpu", 2, 1)
     net.note(rows, rows["mask"])  # means and standard deviations, of inputs and targets
     flat = {name: x.flatten(0, 1) for name, x in rows.items()}
     adam = torch.optim.Adam(net.parameters(), lr=3e-3)
     for _ in range(steps):
-        some = torch.randint(len(flat["mask"]), (members, 128), generator=noise)  # each member its own
+        # each member draws its own 128 transitions
+        some = torch.randint(len(flat["mask"]), (members, 128), generator=noise)
         batch = {name: x[some] for name, x in flat.items()}
         adam.zero_grad()
-        net.loss(batch, batch["mask"]).sum().backward()
+        net.loss(batch, batch["mask"]).sum().backward()  # L(w) of every member
         adam.step()
     return net
 
 
-random_steps = act(ml.make_reference("random", leg), train, 3)
+random_steps = act(at_random, train, 3)
 ensemble = fit(transition_rows(random_steps, random_steps.reward))
 
 # %% [markdown]
@@ -109,42 +143,57 @@ ensemble = fit(transition_rows(random_steps, random_steps.reward))
 
 
 # %%
+ROUNDS, AHEAD = 4, 5  # rounds of the search; steps that a plan looks ahead
+
+
 class Planner:
-    shares_memory, noise_size = True, 2
+    """An agent that only plans: B tasks at once, N candidate plans each."""
+
+    shares_memory = True  # of what the package asks an agent: it remembers nothing,
+    noise_size = 2  # and takes two random numbers a step
 
     def __init__(self, model):
-        self.model = model  # state (B, N, O), action (B, N, A) -> state, reward
+        self.model = model
 
     def begin(self, n_tasks, copies):
-        return torch.zeros(n_tasks)  # it remembers nothing
+        return torch.zeros(n_tasks)
 
     def act(self, memory, seen, noise):
-        here = seen.observation.flatten(0, 1).unsqueeze(1)  # (B, 1, O): all tasks are planned for in one call
-        shift = spread(noise, 4 * plan_noise(spec, 5)).flatten(0, 1).unflatten(1, (4, -1))
-        plan = cross_entropy_method(self.model, here, shift, spec, candidates=64, elites=8)  # 4 rounds, 5 steps ahead
+        here = seen.observation.flatten(0, 1).unsqueeze(1)  # (B, 1, O)
+        state = (here, torch.ones_like(here[..., 0]))  # the episode is still on
+        # two random numbers become those that shift the candidates of all rounds
+        shift = spread(noise, ROUNDS * plan_noise(spec, AHEAD)).flatten(0, 1)
+        shift = shift.unflatten(1, (ROUNDS, -1))
+        plan = cross_entropy_method(
+            self.model, state, shift, spec, candidates=64, elites=8
+        )
         return plan.action[:, 0].unflatten(0, noise.shape[:2]), memory
 
     def absorb(self, memory, episodes):
         return memory
 
 
-def mean_of_members(state, action):
-    step = ensemble.predict(*(x.flatten(0, 1).expand(3, -1, -1) for x in (state, action)))
-    return step.observation.mean(0).view(state.shape), step.reward.mean(0).view(action.shape[:2])
+def mean_of_members(now, action):
+    """One imagined step: ((state (B, N, O), on (B, N)), action (B, N, A))."""
+    state, on = now
+    # each of the three members is asked about every row
+    asked = [x.flatten(0, 1).expand(3, -1, -1) for x in (state, action)]
+    step = ensemble.predict(*asked)
+    next_state = step.observation.mean(0).view_as(state)
+    reward = step.reward.mean(0).view_as(on)
+    return (next_state, on), reward
 
 
 # %% [markdown]
-# **Predict:** the data is nothing but chance, at a return near -190. What will a planner make of it?
+# **Predict:** the data is nothing but chance, at a return near -230. What will a planner make of it?
 
 # %%
 planned = act(Planner(mean_of_members), test, 1)
 from_chance = planned.returns.mean().item()
-
-# %% tags=["nbval-ignore-output", "raw"]
-print(f"planning with a model of random steps: {from_chance:.0f}")
-
-# %%
-verdict("planning with a model of random steps minus random play", from_chance - by_chance, at_least=100)
+result("return of the data", random_steps.returns.mean(), near=-230, within=20)
+result("return, planning with a model of it", from_chance, at_least=0)
+result("that minus random play", from_chance - by_chance, at_least=100)
+result("planning with the truth minus that", by_truth - from_chance, at_least=100)
 
 # %% [markdown]
 # 20 episodes of chance, and the walker runs: a model learns from *every* step, good or bad, five numbers
@@ -157,55 +206,46 @@ verdict("planning with a model of random steps minus random play", from_chance -
 
 
 # %%
-def walked(observation):  # (..., D + 1, O) -> positions (..., D + 1, 2), metres
-    ahead, aside, _, cos, sin = observation.unbind(-1)
-    velocity = torch.stack((ahead * cos - aside * sin, ahead * sin + aside * cos), -1)
-    return torch.cat((0 * velocity[..., :1, :], 0.2 * velocity[..., 1:, :].cumsum(-2)), -2)
-
-
-def imagine(model, observation, action):  # from observation[0] on, with the actions given: (B, D + 1, O)
-    state, path = (observation[:, :1], torch.ones(len(observation), 1)), [observation[:, :1]]
+def imagine(model, observation, action):
+    """Imagine from observation[:, 0] on: (B, D + 1, O), (B, D, A) -> (B, D + 1, O)."""
+    state = (observation[:, :1], torch.ones(len(observation), 1))
+    path = [observation[:, :1]]
     for h in range(action.shape[1]):
-        state, _ = model(state, action[:, h : h + 1])
+        state, _ = model(state, action[:, h : h + 1])  # from what was imagined last
         path.append(state[0])
     return torch.cat(path, 1)
 
 
-def error_of(model, episodes, start, ahead=10):  # mean distance after 1 to `ahead` steps, metres
-    observation, action = episodes.observation[:, 0, 0, start:], episodes.action[:, 0, 0, start:]
-    with torch.no_grad():
-        path = imagine(model, observation[:, : ahead + 1], action[:, :ahead])
-    return (walked(path) - walked(observation[:, : ahead + 1])).norm(dim=-1).mean(0)[1:].numpy()
-
-
-def plain(state, action):
-    return (mean_of_members(state[0], action)[0], state[1]), None
-
+fresh_steps = act(at_random, test, 4)
+growth = {
+    "random steps, new tasks": path_errors(imagine, mean_of_members, fresh_steps),
+    "the planner's own path": path_errors(imagine, mean_of_members, planned),
+}
 
 # %%
-fresh_steps = act(ml.make_reference("random", leg), test, 4)
-growth = {
-    "random steps, new tasks": np.mean([error_of(plain, fresh_steps, t) for t in range(0, 90, 5)], 0),
-    "the planner's own path": np.mean([error_of(plain, planned, t) for t in range(0, 90, 5)], 0),
-}
 figure_with_alt(
     error_growth(growth, "error of the position (m)"),
-    alt="Error of the position against imagined steps: both curves bend upwards, the planner's own path above",
+    alt="Error of the position against imagined steps: both curves bend upwards, "
+    "the planner's own path above",
 )
-
-# %% tags=["nbval-ignore-output", "raw"]
-print({name: x[[0, 4, 9]].round(2) for name, x in growth.items()}, "m after 1, 5 and 10 steps")
-
-# %%
-one, ten = (growth["the planner's own path"][i] for i in (0, 9))
-verdict("error after ten imagined steps over that after one", ten / one, at_least=8)
-verdict("own path over random steps, after ten", ten / growth["random steps, new tasks"][9], at_least=1.1)
+own, chance = growth["the planner's own path"], growth["random steps, new tasks"]
+result("own path: error after ten steps", own[9], at_most=0.5, unit="m")
+result(
+    "own path: error after ten steps over that after one", own[9] / own[0], at_least=8
+)
+further = pd.DataFrame({"own path": own, "random steps": chance}, index=range(1, 11))
+claim("larger on the planner's own path", further[1:], "`own path` > `random steps`")
+result("own path over random steps, after ten", own[9] / chance[9], at_least=1.1)
+speed_planned = planned.observation[..., 0].median()
+at_that = (random_steps.observation[..., 0] >= speed_planned).float().mean()
+result("the planner's median speed ahead", speed_planned, at_least=0.4, unit="m/s")
+result("share of the random steps that were as fast", at_that, at_most=0.1)
 
 # %% [markdown]
-# Errors add up and feed on each other, and they are largest where the planner goes: it runs at speeds
-# that chance never reached. And a search for the best takes every error in its favour for profit. Two
-# cures: plan only a few steps ahead, and **collect again with the planner, fit again**; the learner below
-# does both. **Limit:** neither helps when the dynamics *change*.
+# Errors add up and feed on each other, and they are largest where the planner goes: it runs at a speed that chance
+# reached in less than one step of ten. And a search for the best takes every error in its favour for profit. Two
+# cures: plan only a few steps ahead, and **collect again with the planner, fit again**; the learner below does both.
+# **Limit:** neither helps when the dynamics *change*.
 
 # %%
 quiz("13.a")
@@ -235,171 +275,265 @@ show_source(AdaptiveDynamics.adapt)
 def meta_train():
     learner = ml.make_learner("grbal", leg, seed=0, gradient_steps=60)
     history, noise = [], seeded_generator("cpu", 6, 1)
-    for _ in range(8):
-        values = learner.update(leg, leg.sample_tasks(10, "train", noise), noise).values
-        history.append([values[name] for name in ("return", "error_before", "error_after")])
+    for _ in range(iterations(SPEED, quick=8, full=16)):
+        tasks = leg.sample_tasks(10, "train", noise)
+        values = learner.update(leg, tasks, noise).values
+        history.append(
+            [values[name] for name in ("return", "error_before", "error_after")]
+        )
     return {"history": history, "held out": act(learner, test, 1).returns.mean()}
 
 
 found = stored_or_run(SPEED, "13_live", meta_train)
-
-# %% tags=["nbval-ignore-output", "raw"]
-print(pd.DataFrame(found["history"].T, ["return", "error before", "error after"]).round(2).to_string())
-print(f"held-out tasks: {found['held out']:.0f}")
-
-# %%
+history = pd.DataFrame(
+    found["history"], columns=["return", "error before", "error after"]
+)
+history.index = pd.RangeIndex(1, len(history) + 1, name="iteration")
+show_table(history, "Meta-training on new tasks: return, and the model's error")
+lower = "`error after` < `error before`"
+claim("the inner step lowers the error", history, lower, "most")
 live = float(found["held out"])
-verdict("held-out return minus the model of random steps", live - from_chance, at_least=20)
+result("return on held-out tasks", live, at_least=70)
+result("that minus the model of random steps", live - from_chance, at_least=20)
 
 # %% [markdown]
-# Errors are measured on new tasks, before they are trained on. At this size the inner step lowers them in
-# most seeds, not in all (we tried five). Twice as long, and several seeds, takes minutes; so that is
-# stored. Three forms, everything else equal: no adaptation; the gradient step; and *recurrent* (ReBAL),
-# whose GRU (chapter 08) has read the episode and tells the model what it found. **Predict:** how long
-# will each need?
+# Errors are measured on new tasks, before they are trained on, and the inner step lowers them in most iterations.
+# Twice as long with more updates, and several seeds, takes minutes; so that is stored, and there the inner step lowers
+# them in 15 or 16 of 16 iterations of each seed. Three forms, everything else equal: no adaptation; the gradient step
+# (GrBAL); and a *recurrent* one (ReBAL), whose GRU (chapter 08) has read the episode and tells the model what it found.
+# **Predict:** how long will each need?
 
 # %%
-table = pd.read_csv(find_folder("data/results") / "13_online_adaptation.csv")
-FORMS = {"none": "no adaptation", "gradient": "gradient (GrBAL)", "recurrent": "recurrent (ReBAL)"}
-KNOWING = {"true model": "true dynamics", "true model of a sound walker": "true dynamics, but of sound legs"}
-N = table[table.agent == "recurrent"].seed.nunique()  # seeds
+runs = adaptation_runs()
+learning = steps_of_learning(runs, "GrBAL")
+claim(
+    "GrBAL's inner step lowers the error",
+    learning,
+    lower,
+    dict.fromkeys(range(5), 15),
+    by="seed",
+)
 
-
-def curves(quantity, agents, split="test"):
-    rows = table[(table.quantity == quantity) & (table.split == split)]
-    return {
-        label: rows[rows.agent == k].pivot(index="seed", columns="x", values="value") for k, label in agents.items()
-    }
-
-
-errors, rewards = curves("error around", FORMS), curves("reward around", FORMS)
+# %%
+errors = around_the_failure(runs, "error", FORMS.values())
+rewards = around_the_failure(runs, "reward", FORMS.values())
+planners = around_the_failure(runs, "reward", KNOWING.values())
 figure_with_alt(
-    around_failure(
-        errors["no adaptation"].columns,
-        {name: mean_interval(x.to_numpy()) for name, x in errors.items()},
-        {name: mean_interval(x.to_numpy()) for name, x in rewards.items()},
-        {name: x.to_numpy()[0] for name, x in curves("reward around", KNOWING).items()},
-    ),
-    alt="Model error and reward around the failure: errors jump and, with adaptation, fall again; rewards follow",
+    around_failure(errors, rewards, planners),
+    alt="Model error and reward around the failure: errors jump and fall again, most "
+    "with a GRU and least without adaptation; rewards fall and stay lower",
 )
-
-
-# %%
-def scores(split):
-    rows = {
-        name: x.to_numpy().ravel()
-        for name, x in curves("return", FORMS | KNOWING | {"random": "random"}, split).items()
-    }
-    band = {name: mean_interval(x) if len(x) > 1 else (x[0], np.nan, np.nan) for name, x in rows.items()}
-    return rows, {name: f"{m:.0f}" + (f" [{a:.0f}, {b:.0f}]" if a == a else "") for name, (m, a, b) in band.items()}
-
-
-(seeds, held_out), (_, beyond) = scores("test"), scores("ood")
-print(
-    f"return, mean over {N} seeds and its 95% interval\n",
-    pd.DataFrame({"held out": held_out, "ood": beyond}).to_string(),
-)
-for name in list(FORMS.values())[1:]:
-    gain, low, high = mean_interval(seeds[name] - seeds["no adaptation"])
-    print(f"{name} minus no adaptation, seed by seed: {gain:.0f} [{low:.0f}, {high:.0f}]")
-spans = {"before": (-10, -1), "10 to 30 steps after": (10, 30)}
-earned = {name: {k: x.loc[:, a:b].to_numpy().mean() for k, (a, b) in spans.items()} for name, x in rewards.items()}
-print("reward per step, mean over seeds\n", pd.DataFrame(earned).T.round(2).to_string())
 
 # %% [markdown]
-# At step 0 all three are caught out: nobody can know. Then adaptation takes the error down further, and a
-# GRU takes it lowest. Without adaptation it falls too, for the walker itself slows down and moves
-# differently, but stays highest.
+# The same errors, averaged over spans of steps. The claims count all five seeds of each span.
+
+# %%
+when = {
+    "-10 to -1": (-10, -1),
+    "0": (0, 0),
+    "0 to 2": (0, 2),
+    "5 to 9": (5, 9),
+    "10 to 30": (10, 30),
+}
+error = in_spans(errors, when)
+show_table(
+    error.groupby("steps", sort=False).mean(),
+    "Error of the next rate of turn (rad/s), mean over seeds, "
+    "by steps since it weakened",
+)
+jump = error.loc["0"] / error.loc["-10 to -1"]
+claim(
+    "at step 0 the error is three times that before, or more, in all forms",
+    jump,
+    lambda rows: (rows >= 3).all(axis=1),
+)
+claim(
+    "GrBAL's error is the largest",
+    error,
+    lambda rows: rows["GrBAL"] == rows.max(axis=1),
+    {
+        "-10 to -1": "none",
+        "0": "most",
+        "0 to 2": "every",
+        "5 to 9": "none",
+        "10 to 30": "none",
+    },
+    by="steps",
+)
+claim(
+    "no adaptation's error is the largest",
+    error,
+    lambda rows: rows["no adaptation"] == rows.max(axis=1),
+    {
+        "-10 to -1": "every",
+        "0": "some",
+        "0 to 2": "none",
+        "5 to 9": "every",
+        "10 to 30": "every",
+    },
+    by="steps",
+)
+claim(
+    "ReBAL's error is the smallest",
+    error,
+    lambda rows: rows["ReBAL"] == rows.min(axis=1),
+    {
+        "-10 to -1": "most",
+        "0": "some",
+        "0 to 2": "every",
+        "5 to 9": "every",
+        "10 to 30": "every",
+    },
+    by="steps",
+)
+
+# %% [markdown]
+# Returns of whole episodes, on held-out tasks and out of distribution (ood), beside the planners that know the true
+# dynamics, or those of legs that stay sound.
+
+# %%
+learners, planning = list(FORMS.values()), list(KNOWING.values())
+returns = returns_by_seed(runs, learners).dropna()
+known = returns_by_seed(runs, [*planning, "random"])
+shown = pd.concat([with_intervals(returns), with_intervals(known)])
+show_table(shown, "Return per episode, mean over five seeds and its 95% interval")
+every = {"held out": "every", "ood": "every"}
+claim(
+    "GrBAL above no adaptation", returns, "GrBAL > `no adaptation`", every, by="split"
+)
+some = {"held out": "some", "ood": "some"}
+claim("ReBAL above no adaptation", returns, "ReBAL > `no adaptation`", some, by="split")
+for name in ("GrBAL", "ReBAL"):
+    for split in every:
+        gain = returns[name] - returns["no adaptation"]
+        mean, low, high = mean_interval(gain[split].to_numpy())
+        what = f"{name}'s gain on no adaptation, {split}"
+        result(what, mean, at_least=0, interval=(low, high))
+        clear = (name, split) == ("GrBAL", "held out")
+        band = {"at_least": 0} if clear else {"at_most": 0}
+        result("  lower end of that interval", low, **band)
+best = returns.max(axis=1)
+truth = known[TRUE].droplevel("seed").reindex(best.index, level="split")
+claim(
+    "the planner with the true dynamics is 25 or more ahead of every learner and seed",
+    {"best": best, "truth": truth},
+    "truth - best >= 25",
+)
+
+# %% [markdown]
+# The last table is of rewards per step, before the leg weakens and in two spans after it.
+
+# %%
+when = {"-10 to -1": (-10, -1), "0 to 12": (0, 12), "13 to 30": (13, 30)}
+reward = in_spans(rewards, when)
+show_table(
+    reward.groupby("steps", sort=False).mean(),
+    "Reward per step, mean over seeds, by steps since the leg weakened",
+)
+counts = {"-10 to -1": "every", "0 to 12": "every", "13 to 30": 3}
+claim("GrBAL earns more than ReBAL", reward, "GrBAL > ReBAL", counts, by="steps")
+late = reward.loc["13 to 30"]
+result(
+    "steps 13 to 30: ReBAL minus GrBAL",
+    (late["ReBAL"] - late["GrBAL"]).mean(),
+    at_least=0.05,
+)
+gain = reward["GrBAL"] - reward["no adaptation"]
+claim(
+    "GrBAL's gain on no adaptation is larger before the failure than in steps 13 to 30",
+    {"before": gain["-10 to -1"], "late": gain["13 to 30"]},
+    "before > late",
+    4,
+)
+lost = in_spans(planners, when)
+lost = (lost[TRUE] - lost[SOUND])["13 to 30"].item()
+result(
+    "steps 13 to 30: what planning with sound legs loses", lost, near=0.37, within=0.01
+)
+widest = late.mean().max() - late.mean().min()
+result("steps 13 to 30: widest gap between two of the learners", widest, at_most=0.3)
+
+# %% [markdown]
+# At step 0 all three are caught out: nobody can know. Over the first three steps GrBAL is even the most wrong, in
+# every seed, because it has adapted to sound legs. Then adaptation takes the error down further, and a GRU takes it
+# lowest. Without adaptation it falls too, for the walker itself slows down and moves differently, but from the fifth
+# step on it is the highest.
 #
-# **Rewards differ less than errors.** A planner looks again at every step, and feedback makes up for much
-# of a wrong model: even with the true dynamics, *of sound legs*, it loses little. GrBAL's gain on no
-# adaptation clears zero, narrowly, and is mostly earned *before* the failure: bodies differ in mass and
-# friction too, and it adapts to those. After the failure ReBAL, with the best model, earns most; before
-# it, it does not, and its total gain is uncertain. **Limit:** five seeds, one family, 16,000 env steps;
-# and the planner with the true dynamics is far ahead of all.
+# **Rewards differ less than errors.** A planner looks again at every step, and feedback makes up for part of a wrong
+# model: told the true dynamics, but *of sound legs*, it still returns 282, where the whole truth returns 299. Only for
+# part of it: from step 13 on it loses 0.37 a step, and that is more than lies between any two of the learners there.
+#
+# GrBAL is above no adaptation in every seed, on held-out tasks and out of distribution; over seeds the interval of
+# its gain clears zero narrowly on held-out tasks, and does not out of distribution. In four of five seeds it gains
+# more per step *before* the failure than from step 13 on: bodies differ in mass and friction too, and it adapts to
+# those. ReBAL has the best model, and that is not yet the best reward: before the failure and for a dozen steps after
+# it GrBAL earns more, in every seed. From step 13 on ReBAL earns most on average, but more than GrBAL in two of five
+# seeds only, and its gain in return is uncertain. **Limit:** five seeds, one family, 16,000 env steps; and the
+# planner with the true dynamics is far ahead of all.
 #
 # ## 4. See it imagine
 # The stored GrBAL model (seed 0) on 40 held-out walkers whose leg weakens. Each imagined path uses the
-# actions really taken.
-
-
-# %%
-def stored_agent(form, arrays):
-    agent = ml.make_learner("grbal", leg, form=form)
-    vector_to_parameters(torch.tensor(arrays[form], dtype=torch.float32), agent.parameters())
-    for name in ("input", "target"):
-        agent.dynamics.model.get_buffer(f"{name}_moments").copy_(torch.tensor(arrays[f"{form} {name}s"]))
-    return agent
-
-
-def train_stored():  # a minute on an idle core: computed again only at the speed "full"
-    arrays = {}
-    for form in FORMS:
-        agent, noise = ml.make_learner("grbal", leg, seed=0, form=form), seeded_generator("cpu", 0, 31)
-        for _ in range(16):
-            agent.update(leg, leg.sample_tasks(10, "train", noise), noise)
-        model = agent.dynamics.model
-        arrays[form] = torch.nn.utils.parameters_to_vector(agent.parameters()).detach().numpy()
-        arrays |= {f"{form} inputs": model.input_moments.numpy(), f"{form} targets": model.target_moments.numpy()}
-    return arrays
-
-
-arrays = stored_or_run("full" if SPEED == "full" else "peek", "13_agents", train_stored)
-grbal = stored_agent("gradient", arrays)
+# actions really taken. **Predict, then move the controls:** to how many past steps should the model adapt two steps
+# after the leg weakened, and to how many after twenty?
 
 # %%
-MOMENTS, WINDOWS, AHEAD = (-5, 2, 5, 10, 20), (0, 2, 4, 8, 16, 32), 10
-pool = leg.sample_tasks(80, "test", seeded_generator("cpu", 9, 1))
-weak = torch.where(pool.onset < leg.horizon)[0]
-which = pool.strength.argmin(1)
-first = [next(int(i) for i in weak if which[i] == n) for n in range(4)]  # one of each leg
-chosen = torch.tensor(first + [int(i) for i in weak if int(i) not in first][:36])
-walkers = type(pool)(*(x[chosen] for x in pool))
-runs = act(grbal, walkers, 8)
-steps = {k: x[:, 0, 0] for k, x in runs._asdict().items() if k in ("observation", "action", "reward")}
-steps["after"] = torch.cat((steps["observation"][:, 1:], runs.final_observation[:, 0]), 1)
-
-
-def between(name, start, length):  # steps start .. start + length - 1 of each walker, (T, length, ...)
-    row = torch.arange(len(chosen)).unsqueeze(1)
-    return steps[name][row, start.unsqueeze(1) + torch.arange(length)]
-
+# a minute on an idle core: computed again only at the speed "full"
+arrays = stored_or_run(
+    "full" if SPEED == "full" else "peek",
+    "13_agents",
+    lambda: trained_forms(leg, iterations("full", quick=16, full=16)),
+)
+grbal = with_stored_weights(leg, "gradient", arrays)
 
 # %%
-true, imagined = [], []
-for moment in MOMENTS:
-    t = walkers.onset + moment  # (T,)
-    true.append(walked(between("observation", t, AHEAD + 1)))
-    by_window = []
-    for m in WINDOWS:
-        window = {name: between(name, (t - m).clamp_min(0), max(m, 1)) for name in steps}
-        known = (torch.arange(max(m, 1)) < m).expand(len(chosen), -1) & (t >= m).unsqueeze(1)
-        with torch.no_grad():
-            model = grbal.dynamics.imagine(window, known, torch.zeros(len(chosen), 1))
-            path = imagine(model, between("observation", t, AHEAD + 1), between("action", t, AHEAD))
-        by_window.append(walked(path))
-    imagined.append(torch.stack(by_window))
-data = Imagination(torch.stack(true).numpy(), torch.stack(imagined).numpy())
-imagination_explorer(data, MOMENTS, WINDOWS, [f"{name} leg weakens" for name in LEGS]).show()
-
-# %%
-off = np.linalg.norm(data.imagined - data.walked[:, None], axis=-1).mean(2)[..., -1]  # (S, W) after ten steps
-grid = pd.DataFrame(off, index=MOMENTS, columns=WINDOWS)
-
-# %% tags=["nbval-ignore-output", "raw"]
-print("error (m) after ten imagined steps; rows: steps since it weakened, columns: window\n", grid.round(2).to_string())
-
-# %%
-verdict("2 steps after: adapted to 2 steps over not adapted", grid.loc[2, 2] / grid.loc[2, 0], at_least=1.1)
-verdict("2 steps after: adapted to 4 steps over 32", grid.loc[2, 4] / grid.loc[2, 32], at_most=0.9)
-verdict("20 steps after: adapted to 32 steps over not adapted", grid.loc[20, 32] / grid.loc[20, 0], at_most=0.8)
+MOMENTS, WINDOWS, IMAGINED = (-5, 2, 5, 10, 20), (0, 2, 4, 8, 16, 32), 10
+walkers = failing_walkers(leg)
+walks = act(grbal, walkers, 8)
+paths = imagined_paths(grbal, imagine, walkers.onset, walks, MOMENTS, WINDOWS, IMAGINED)
+tasks = [f"{name} leg weakens" for name in LEGS]
+imagination_explorer(paths, MOMENTS, WINDOWS, tasks).show()
 
 # %% [markdown]
-# Read the table along its rows. Two steps after the failure, a window of 32 is almost all old world, and
-# no better than not adapting. A window of two is worse than none: a gradient from two samples. Four will
-# do. Later, the longer the better. One window cannot be both quick and calm; a GRU can learn when to
-# forget. **Limit:** after two seconds even the best path is half a metre off or more; the planner looks
-# one second ahead.
+# The table has the error at the end of all those paths: ten imagined steps, mean over the 40 walkers.
+
+# %%
+distance = np.linalg.norm(paths.imagined - paths.walked[:, None], axis=-1)
+off = distance.mean(2)[..., -1]  # (moments, windows), after ten imagined steps
+grid = pd.DataFrame(off, pd.Index(MOMENTS, name="steps after"), list(WINDOWS))
+show_table(grid, "Error (m) after ten imagined steps, by adaptation window")
+reaching = pd.Series({2: 4, 5: 8, 10: 16, 20: 32})  # the shortest that looks past it
+claim(
+    "after the failure the best window is the shortest that reaches back past it",
+    grid.loc[reaching.index],
+    lambda rows: rows.idxmin(axis=1) == reaching,
+)
+claim("a window of 2 is better than none", grid, lambda rows: rows[2] < rows[0], 4)
+result(
+    "2 steps after: window 2 over none", grid.loc[2, 2] / grid.loc[2, 0], at_least=1.1
+)
+result("2 steps after: window 4 over 32", grid.loc[2, 4] / grid.loc[2, 32], at_most=0.9)
+result(
+    "2 steps after: window 32 over none",
+    grid.loc[2, 32] / grid.loc[2, 0],
+    near=1,
+    within=0.1,
+)
+result(
+    "20 steps after: window 32 over none",
+    grid.loc[20, 32] / grid.loc[20, 0],
+    at_most=0.8,
+)
+claim(
+    "even the best path is half a metre off", grid, lambda rows: rows.min(axis=1) >= 0.5
+)
+
+# %% [markdown]
+# Read the table along its rows. Two steps after the failure, a window of 32 is almost all old world, and no better
+# than not adapting. A window of two is worse than none: a gradient from two samples. (At the four other moments it is
+# better than none.) Four will do. Later, longer windows are best, but not the longest: after 2, 5, 10 and 20 steps
+# the best of those tried are 4, 8, 16 and 32, each time the shortest that reaches back past the failure. One window
+# cannot be both quick and calm; a GRU can learn when to forget. **Limit:** after two seconds even the best path is
+# half a metre off or more; the planner looks one second ahead.
 #
 # ## 5. MB-MPO: meta-learning inside the models
 # GrBAL adapts the model and plans. **MB-MPO** ([Clavera et al. 2018](https://arxiv.org/abs/1809.05214))
@@ -426,74 +560,121 @@ show_source(MBMPO.update)
 # models win?
 
 # %%
-KNOWS = {"point_navigation": "oracle", "pendulum": "swing_up"}
-LEARNERS = ("mb_mpo", "grbal", "maml", "rl2", "pearl")
-
-
-def needed(family, share):  # goal; {learner: env steps of each seed to it, infinite if never; env steps run}
-    rows = results[results.family == family]
-    floor, top = (rows[rows.learner == name]["mean"].iloc[0] for name in ("random", KNOWS[family]))
-    goal, found = floor + share * (top - floor), {}
-    for name in LEARNERS:
-        runs = [run.sort_values("env_steps") for _, run in rows[rows.learner == name].groupby("seed")]
-        there = [run.env_steps[run["mean"] >= goal] for run in runs]
-        first = [float(x.iloc[0]) if len(x) else np.inf for x in there]
-        found[name] = first, [run.env_steps.max() for run in runs]
-    return goal, {name: x for name, x in found.items() if x[0]}
-
-
-# %%
-results = pd.read_csv(find_folder("data/results") / "model_based.csv")
-halfway = {family: needed(family, 0.5) for family in KNOWS}
+evaluations = model_based_runs()
+needed = steps_to_goals(evaluations)
 figure_with_alt(
-    steps_needed(
-        {family: x for family, (_, x) in halfway.items()},
-        {family: f"{family}: return {goal:.1f}" for family, (goal, _) in halfway.items()},
-    ),
-    alt="Env steps to half of the way to the knowing agent, each learner and seed, on two families, log axis",
+    steps_needed(needed[needed.share == "half way"]),
+    alt="Env steps to half of the way to the knowing agent, each learner and seed, on "
+    "two families, log axis: MB-MPO leftmost on point navigation, GrBAL on pendulum",
 )
-
-# %% tags=["nbval-ignore-output", "raw"]
-rows = {}
-for family in KNOWS:
-    for share in (0.5, 0.75):
-        goal, found = needed(family, share)
-        rows[family, f"{goal:.1f}"] = {
-            name: f"{np.median(x):,.0f} ({np.isfinite(x).sum()}/{len(x)})" for name, (x, _) in found.items()
-        }
-print("median env steps to the return (seeds that got there)\n", pd.DataFrame(rows).T.fillna("").to_string())
-cost = results[results.seed >= 0].groupby(["family", "learner", "seed"])[["env_steps", "cpu_seconds"]].max()
-print("\nwhole runs, mean\n", cost.groupby(["family", "learner"]).mean().round(0).astype(int).to_string())
 
 # %%
-walks, swings = (halfway[family][1] for family in KNOWS)
-verdict(
-    "point navigation, MAML's env steps over MB-MPO's",
-    np.median(walks["maml"][0]) / np.median(walks["mb_mpo"][0]),
-    at_least=10,
+show_table(medians(needed), "Median env steps to each return (seeds that got there)")
+
+
+def got_there(rows):
+    return np.isfinite(rows.env_steps)
+
+
+def seeds(family, share):
+    """The rows of one goal: a row a learner and seed."""
+    rows = needed[(needed.family == family) & (needed.share == share)]
+    return rows.set_index("seed")
+
+
+near = seeds("point navigation", "half way")
+far = seeds("point navigation", "three quarters")
+claim(
+    "point navigation, first goal reached",
+    near,
+    got_there,
+    {
+        "MB-MPO": "every",
+        "GrBAL": "none",
+        "MAML": "every",
+        "RL2": "most",
+        "PEARL": "none",
+    },
+    by="learner",
 )
-verdict("pendulum, GrBAL's env steps", np.median(swings["grbal"][0]), at_most=15000)
-verdict("pendulum, share of RL2's seeds that got there", np.isfinite(swings["rl2"][0]).mean(), at_most=0.4)
-verdict("pendulum, share of MB-MPO's seeds that got there", np.isfinite(swings["mb_mpo"][0]).mean(), at_most=0.4)
+claim(
+    "point navigation, second goal reached",
+    far,
+    got_there,
+    {"MB-MPO": "none", "GrBAL": "none", "MAML": "none", "RL2": "some", "PEARL": "none"},
+    by="learner",
+)
+steps_of = near.groupby("learner").env_steps.median()
+result("point navigation, MB-MPO's median env steps", steps_of["MB-MPO"], at_most=7000)
+result(
+    "MAML's env steps over MB-MPO's", steps_of["MAML"] / steps_of["MB-MPO"], at_least=10
+)
+result(
+    "RL2's env steps over MB-MPO's", steps_of["RL2"] / steps_of["MB-MPO"], at_least=10
+)
+near = seeds("pendulum", "half way")
+claim(
+    "pendulum, first goal reached",
+    near,
+    got_there,
+    {"MB-MPO": "none", "GrBAL": "every", "RL2": "none"},
+    by="learner",
+)
+claim(
+    "pendulum, second goal reached",
+    seeds("pendulum", "three quarters"),
+    got_there,
+    {"MB-MPO": "none", "GrBAL": "most", "RL2": "none"},
+    by="learner",
+)
+steps_of = near.groupby("learner").env_steps.median()
+result("pendulum, GrBAL's median env steps", steps_of["GrBAL"], at_most=15000)
 
 # %% [markdown]
-# To the first goal the claim holds, with the right learner. On point navigation MB-MPO is there after a
-# few thousand steps, where MAML and RL2 need hundreds of thousands; on the pendulum GrBAL is there after
-# ten thousand, and RL2 not within 400,000. It does not hold for models as such: MB-MPO gets nowhere on
-# the pendulum in its 16,000 steps. GrBAL had no chance on point navigation, where all tasks share their
-# dynamics and only the reward differs (it was stopped after 6,000). The second goal on point navigation
-# is reached by RL2 alone. And env steps are not the only cost: see the CPU seconds.
+# What whole runs took, in env steps and in CPU seconds on one core.
+
+# %%
+cost = cost_of_a_step(evaluations)
+show_table(cost, "Whole runs, mean over seeds", digits=2)
+claim(
+    "a millisecond or more of CPU for each env step",
+    cost,
+    "`CPU ms a step` >= 1",
+    {
+        "MB-MPO": "every",
+        "GrBAL": "every",
+        "MAML": "none",
+        "RL2": "none",
+        "PEARL": "none",
+    },
+    by="learner",
+)
+
+# %% [markdown]
+# To the first goal the claim holds, with the right learner. On point navigation MB-MPO is there after a few thousand
+# steps (one seed after 14,000), where MAML needs more than 150,000 and RL2 twice as many, and one seed of RL2 is not
+# there at all; on the pendulum GrBAL is there after ten thousand, and RL2 not within 400,000. It does not hold for
+# models as such: MB-MPO gets nowhere on the pendulum in its 16,000 steps, nor GrBAL on point navigation, where it was
+# stopped after 6,000; nor did PEARL get there, without a model, in 63,000.
+#
+# It is not that GrBAL cannot adapt on point navigation, where the reward alone differs between tasks: its model
+# predicts the reward too. In a longer run, 24 iterations of one seed that are not stored, the inner step cut the error
+# on new tasks to about a fifth, and the return stayed near -20. We have not found out why the planner makes so
+# little of it.
+#
+# The second goal on point navigation is reached by two seeds of RL2 alone, on the pendulum by three of GrBAL. And env
+# steps are not the only cost: with a model each of them takes a millisecond of CPU or more, without one far less.
 #
 # **Limit:** five seeds; budgets differ, and an open mark says only how far we went; two small families;
 # nothing tuned.
-#
+
+# %% [markdown]
 # ## Exercises
-# **13.1** Write `refit(candidates, returns, k)`: candidate plans (N, H) and their returns (N,); gives (2,
-# H), the mean and the standard deviation of the k best.
+# **13.1** One round of the cross-entropy method (section 1): fit the next proposal to the best candidates.
 
 
 # %%
-def refit(candidates, returns, k): ...
+def refit(candidates, scores, k): ...
 
 
 check("13.1", refit)
@@ -502,8 +683,8 @@ check("13.1", refit)
 hint("13.1")
 
 # %% [markdown]
-# **13.2** Write `adapt_model(w, x, y, valid, alpha)`: a linear model's weights after one gradient step on
-# the window's error $\sum_m v_m (x_m w - y_m)^2 / M$; `x` (M, P), `y` and `valid` (M,).
+# **13.2** The inner step of section 3, for a model that is linear: one gradient step on the error of what was seen
+# last. Not every place of the window holds a transition; a window that is half full moves the weights half as far.
 
 
 # %%
@@ -513,8 +694,8 @@ def adapt_model(w, x, y, valid, alpha): ...
 check("13.2", adapt_model)
 
 # %% [markdown]
-# **13.3** Write `in_window(start, size)`: for each step (N,), which of the `size` transitions before it
-# belong to its own episode, oldest first: bool (N, size). `start` says which steps begin an episode.
+# **13.3** Which places of the window hold a transition? Episodes follow one another without a gap, and what was seen in
+# the last episode is no news of this one.
 
 
 # %%
@@ -524,8 +705,7 @@ def in_window(start, size): ...
 check("13.3", in_window)
 
 # %% [markdown]
-# **13.4** Write `steps_to(steps, curves, goal)`: `curves` (seeds, n) at env steps (n,); the median over
-# seeds of when each first reaches the goal, infinite for one that never does.
+# **13.4** The measure of section 6: how many env steps does a learner need, when some of its seeds never get there?
 
 
 # %%
@@ -535,68 +715,64 @@ def steps_to(steps, curves, goal): ...
 check("13.4", steps_to)
 
 # %% [markdown]
-# ## Break it
-# The stored GrBAL model acts two episodes with each walker; below, its error just before and after the
-# second begins. In each episode the leg starts sound. The code runs, and most steps look fine.
+# **13.5** All of GrBAL's online adaptation (section 3), from the parts that you wrote in 13.2 and 13.3: at every step,
+# adapt to the window before it, and predict what follows.
+
 
 # %%
-two, _ = collect(grbal, leg, walkers, begin(grbal, leg, walkers), seeded_generator("cpu", 10, 1), episodes=2)
-seen, done, paid = (x.flatten(2, 3) for x in (two.observation, two.action, two.reward))  # (T, 1, 200, ...)
+def predict_online(w, x, y, start, size, alpha): ...
 
 
-@torch.no_grad()
-def turn_errors(is_start):  # mean error of the next rate of turn, at steps 80 to 119
-    recent, last, out = nothing_recent(spec, len(chosen), 1, 16, torch.device("cpu")), seen[:, :, 79], []
-    for t in range(80, 120):
-        begins = torch.full((len(chosen), 1), is_start(t))
-        recent, last = (
-            push(recent, last, Seen(seen[:, :, t], done[:, :, t - 1], paid[:, :, t - 1], begins, t)),
-            seen[:, :, t],
-        )
-        rows = recent.rows()
-        model = grbal.dynamics.imagine(rows, rows["valid"], torch.zeros(len(chosen), 1))
-        (then, _), _ = model((seen[:, 0, t : t + 1], torch.ones(len(chosen), 1)), done[:, 0, t : t + 1])
-        out.append((then[:, 0, 2] - seen[:, 0, t + 1, 2]).abs().mean().item())
-    return np.array(out)
+check("13.5", predict_online)
 
+# %% [markdown]
+# ## Break it
+# The stored GrBAL model acts two episodes with each walker; below, its error just before and after the
+# second begins, at steps 80 to 119. In each episode the leg starts sound. At every step the function `push` puts the
+# newest transition into the window, and `is_start` is what the program tells it of that step. The code runs, and most
+# steps look fine.
 
-broken = turn_errors(lambda t: t == 0)
+# %%
+show_source(push)
 
-# %% tags=["nbval-ignore-output", "raw"]
-print("steps 94 to 98:", broken[14:19].round(2), " 100 to 108:", broken[20:29].round(2), "rad/s")
+# %%
+trial = begin(grbal, leg, walkers)
+two, _ = collect(grbal, leg, walkers, trial, seeded_generator("cpu", 10, 1), episodes=2)
+around = range(80, 120)
+broken = turn_errors(grbal, two, is_start=lambda t: t == 0, steps=around)
+result("error in steps 94 to 98, rad/s", broken[14:19].mean(), at_most=0.35)
+result("error in steps 100 to 103, rad/s", broken[20:24].mean(), at_least=0.4)
 
 # %%
 quiz("13.b")
 
+# %% [markdown]
+# Mended, it is told of the second episode's start as well. Every error before it stays what it was.
+
 # %%
-mended = turn_errors(lambda t: t % leg.horizon == 0)
-verdict(
-    "first four steps of the second episode: broken over mended",
-    broken[20:24].mean() / mended[20:24].mean(),
-    at_least=1.5,
-)
+mended = turn_errors(grbal, two, is_start=lambda t: t % leg.horizon == 0, steps=around)
+unlike = np.abs(broken[:20] - mended[:20]).max()
+result("steps 80 to 99: largest difference, rad/s", unlike, at_most=1e-9)
+over = broken[20:24].mean() / mended[20:24].mean()
+result("steps 100 to 103: broken over mended", over, at_least=1.5)
 
 # %% [markdown]
 # Nothing raises, training even goes on: the only trace is a bad start of every episode but the first.
 # Hence `push` is told where episodes start, and a test holds it to that.
+
+# %% [markdown] tags=["document"]
+# **What the documents say, and what is true: "model-based".** Document 000 (3.2) calls *model-based meta-RL*
+# (基于模型的元强化学习) an outer model that predicts *how well the inner model will do* on a task, and picks
+# tasks by it. That is a model of learning, not of the world; chapter 14 builds it. In the field,
+# model-based means what you saw here.
 #
-# ## What the documents say, and what is true
-# > **"Model-based" means something else there.** Document 000 (3.2) calls *model-based meta-RL*
-# > (基于模型的元强化学习) an outer model that predicts *how well the inner model will do* on a task, and picks
-# > tasks by it. That is a model of learning, not of the world; chapter 14 builds it. In the field,
-# > model-based means what you saw here.
-# >
-# > **Sample efficiency.** Document 003 (1.2) has meta-RL learn from little experience; 004 (8) says it
-# > usually needs a large amount of data. Both hold, at different levels:
+# **Sample efficiency.** Document 003 (1.2) has meta-RL learn from little experience; 004 (8) says it
+# usually needs a large amount of data. Both hold, at different levels, as the next cell counts for GrBAL in section 3.
 
 # %%
-trained_on = int(table[table.quantity == "learning"].x.max())
-print(
-    f"env steps of meta-training: {trained_on:,}; of adaptation: the 16 of the window, or those of the episode so far"
-)
-spans = {"before": (-10, -1), "at the failure": (0, 2), "5 to 9 steps after": (5, 9), "from 10 on": (10, 30)}
-rows = {name: {k: x.loc[:, a:b].to_numpy().mean() for k, (a, b) in spans.items()} for name, x in errors.items()}
-print("error of the next rate of turn (rad/s), mean over seeds\n", pd.DataFrame(rows).T.round(2).to_string())
+trained_on = int(runs[runs.quantity == "learning"].x.max())
+print(f"env steps of meta-training: {trained_on:,}")
+print(f"env steps of adaptation, the window: {grbal.config.window}")
 
 # %% [markdown]
 # ## Summary

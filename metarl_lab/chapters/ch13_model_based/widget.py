@@ -38,26 +38,30 @@ def imagination_explorer(
 
     def draw(task: str, moment: int, window: int, ahead: int) -> Figure:
         s, w, t = list(moments).index(moment), list(windows).index(window), list(tasks).index(task)
-        shown = {f"adapted to {window} steps": w} if w else {}
-        shown = {"imagined, not adapted": 0, **shown}
+        shown = {"not adapted": 0}
+        if w:
+            shown[f"adapted to {window} steps"] = w
         return path_and_error(
             data.walked[s, t],
             {label: data.imagined[s, i, t] for label, i in shown.items()},
-            {label.removeprefix("imagined, "): error[s, i] for label, i in shown.items()},
+            {label: error[s, i] for label, i in shown.items()},
             ahead,
         )
 
     controls: dict[str, Any] = {
         "task": choice("task", list(tasks)),
-        "moment": choice("steps after", list(moments), moments[-1]),
-        "window": choice("adaptation window M", list(windows), windows[-1]),
+        "moment": choice("steps after", list(moments), moments[1]),
+        "window": choice("adaptation window M", list(windows), windows[0]),
         "ahead": slider("imagined steps", 1, depth, 1, depth),
     }
-    return Explorer(name, draw, controls, alt=_alt)
+    end = {"moment": moments[-1], "window": windows[-1], "ahead": depth}
+    return Explorer(name, draw, controls, alt=_alt, end=end)
 
 
 def _alt(task: str, moment: int, window: int, ahead: int) -> str:
+    when = f"{moment} steps after" if moment >= 0 else f"{-moment} steps before"
+    adapted = f" and adapted to {window} steps" if window else ""
     return (
-        f"Two panels, {task}, {moment} steps after it weakened: {ahead} steps walked and imagined, by the model "
-        f"as it is and adapted to {window} steps; and the mean error of the position against imagined steps"
+        f"Two panels, {task}, {when} it weakened: {ahead} steps walked and imagined, by the model as it is{adapted}; "
+        "and the mean error of the position over all walkers against imagined steps, which grows with them"
     )
