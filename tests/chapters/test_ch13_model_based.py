@@ -865,8 +865,11 @@ def test_imagined_paths_adapt_to_the_steps_before_the_moment(walk):
         torch.testing.assert_close(four[0]["action"][task], action[task, now - 4 : now])
         real = experiments.positions(observation[task, now : now + 4])
         np.testing.assert_allclose(paths.walked[1, task], real, rtol=1e-5)
-    # the window of the first path reaches back before the episode where the leg weakens early
-    assert asked[1][1].all(1).tolist() == [onset - 5 >= 4 for onset in walkers.onset.tolist()]
+    # a window that would begin before the episode counts nothing
+    asked.clear()
+    early = torch.arange(6) + 1
+    experiments.imagined_paths(Learner, imagine, early, episodes, (0,), (4,), 3)
+    assert asked[0][1].all(1).tolist() == asked[0][1].any(1).tolist() == [False, False, False, True, True, True]
 
 
 def test_a_window_that_is_told_of_no_start_keeps_the_last_episode(leg, walk):
