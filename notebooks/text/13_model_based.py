@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 13 Model-based: adapt the dynamics, MB-MPO and GrBAL
 #
-# **Reading time:** 60 min, exercises included. **Run time:** 45 s.
+# **Reading time:** 60 min, exercises included. **Run time:** 60 s.
 #
 # ## What you will be able to do
 # - Fit a model of the dynamics, and act by planning with it.
@@ -65,7 +65,7 @@ from metarl_lab.teach.figures import figure_with_alt
 
 SPEED = speed()  # "peek", "quick" or "full"
 torch.set_num_threads(1)  # the batches are small
-announce(SPEED, {"peek": 25, "quick": 45, "full": 150})
+announce(SPEED, {"peek": 35, "quick": 60, "full": 180})
 
 # %% [markdown]
 # The walker's family, tasks to train on and held-out tasks, and what two references return per episode of 100
