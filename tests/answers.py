@@ -28,9 +28,17 @@ import pytest
 import torch
 
 from metarl_lab.teach import exercises as grading
-from metarl_lab.teach.base import Exercise, Wrong
+from metarl_lab.teach.base import Exercise
 
 __all__ = ["Answers", "Wrong", "answer_tests"]
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A typical wrong answer: `source` defines it; its rejection must contain `mistake`, the mistake's own name."""
+
+    source: str
+    mistake: str
 
 
 @dataclass(frozen=True)

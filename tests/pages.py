@@ -18,7 +18,8 @@ def of_page(number: str, *names: str, **given: object) -> SimpleNamespace:
     (text,) = TEXTS.glob(f"{number}_*.py")
     kept: list[ast.stmt] = []
     for node in ast.parse(text.read_text(encoding="utf-8")).body:
-        assigned = [target.id for target in getattr(node, "targets", ()) if isinstance(target, ast.Name)]
+        targets = [name for target in getattr(node, "targets", ()) for name in getattr(target, "elts", [target])]
+        assigned = [name.id for name in targets if isinstance(name, ast.Name)]
         if isinstance(node, ast.Import | ast.ImportFrom) or {getattr(node, "name", None), *assigned} & set(names):
             kept.append(node)
     scope: dict[str, object] = dict(given)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .base import Exercise, Feedback, Option, Quiz, Rejected, Wrong
+from .base import Exercise, Feedback, Option, Quiz, Rejected
 from .exercises import BLANK, every, find, grade, hint, solution
 from .progress import record, table
 from .quizzes import display_quiz
@@ -15,12 +15,11 @@ from .results import claim, result, show_table
 from .source import show_source
 from .speed import announce, at_speed, iterations, most_iterations, speed
 from .stored import stored_or_run
-from .verdict import verdict
 
 __all__ = [
-    "Exercise", "Feedback", "Option", "Quiz", "Rejected", "Wrong",
+    "Exercise", "Feedback", "Option", "Quiz", "Rejected",
     "announce", "at_speed", "check", "claim", "hint", "iterations", "most_iterations", "progress", "quiz", "result",
-    "show_source", "show_table", "solution", "speed", "stored_or_run", "verdict", "yours_or_ours",
+    "show_source", "show_table", "solution", "speed", "stored_or_run", "yours_or_ours",
 ]  # fmt: skip
 
 

@@ -28,14 +28,6 @@ class Feedback:
 
 
 @dataclass(frozen=True)
-class Wrong:
-    """A typical wrong answer: `source` defines it; its rejection must contain `mistake`, the mistake's own name."""
-
-    source: str
-    mistake: str
-
-
-@dataclass(frozen=True)
 class Exercise:
     """One exercise.
 
@@ -51,7 +43,6 @@ class Exercise:
     check: Callable[[Any], Feedback | str | None]
     hints: tuple[str, str, str]  # a nudge, the idea, and a first line or a line with a gap ("..."): never the solution
     solution: str
-    wrong: tuple[Wrong, ...] = ()
 
     @property
     def task_text(self) -> str:

@@ -54,7 +54,12 @@ def read(file: Path) -> Arrays:
 
 
 def write(file: Path, arrays: Arrays) -> None:
-    """Write arrays as lines `name, shape, values`: shape as 3x4, values row by row, to six digits, parted by blanks."""
+    """Write arrays as lines `name, shape, values`: shape as 3x4, values row by row, to six digits, parted by blanks.
+
+    Raises ValueError, with nothing written, for a name that a line cannot hold.
+    """
+    if bad := [key for key in arrays if "," in key or "\n" in key]:
+        raise ValueError(f"{file.name}: the name {bad[0]!r} has a comma or a line break; name the array without")
     lines = ["name,shape,values"]
     for key, array in arrays.items():
         values = " ".join(f"{value:.{DIGITS}g}" for value in array.ravel())

@@ -376,9 +376,9 @@ result("seeds of ten that reached -3.6, chance", reached["chance"], at_least=9)
 # %% [markdown]
 # **Left**, all that meet fewer impossible goals than chance rise sooner: after 48 thousand env steps they are about
 # where chance is at its best, after 96, and above chance in every seed. Then most lose some of it again, chance too;
-# choosing by gain does not, and reaches 1.1 in nine seeds of ten, the others in three to five. In every seed it ends above the anchor that
-# trains on reachable goals only: here, to know where a step gains is worth more than to know what is hopeless. Choosing
-# by `progress` ends lowest on average, though in half of the seeds only.
+# choosing by gain does not, and reaches 1.1 in nine seeds of ten, the others in three to five. In every seed it ends
+# above the anchor that trains on reachable goals only: here, to know where a step gains is worth more than to know
+# what is hopeless. Choosing by `progress` ends lowest on average, though in half of the seeds only.
 #
 # **Right**, choosing by gain hurts: it ends below chance in nine seeds of ten, and in one of them falls apart. No goal
 # is wasted there; far ones gain most; so training moves to the corners, and the test does not. Level replay, half of
@@ -393,11 +393,7 @@ result("seeds of ten that reached -3.6, chance", reached["chance"], at_least=9)
 after_one = {way: runs[f"{way} held out"][:, 1].mean() for way in experiments.WAYS}
 table = pd.DataFrame({"return after one step": after_one})
 show_table(table, "Our three runs: held-out goals within reach, one seed each")
-result(
-    "held-out return, best sampler minus worst",
-    max(after_one.values()) - min(after_one.values()),
-    at_most=0.45,
-)
+result("held-out return after one step, each", list(after_one.values()), at_least=0.8)
 
 # %% [markdown]
 # None that one run of each could show. The rounding of another machine is enough to move such a return: two builds of

@@ -1,20 +1,15 @@
 """Chapter 03: answers to its exercises, what its page computes, its figures and its widgets."""
 
-import ast
-import time
-from pathlib import Path
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from answers import Answers, Wrong, answer_tests
+from pages import of_page
 
 from metarl_lab.chapters.ch03_objectives.figures import landscapes, optimism_lines, trial_bars
 from metarl_lab.chapters.ch03_objectives.widget import landscape_explorer, trial_explorer
 
-PAGE = Path(__file__).parents[2] / "notebooks" / "text" / "03_objectives.py"
 SIDE = np.linspace(-4, 4, 5)
 
 # --- answers to the exercises -----------------------------------------------------------------------------------------
@@ -491,25 +486,13 @@ test_answers = answer_tests(
 
 @pytest.fixture(scope="module")
 def page():
-    """The functions that the chapter's text defines, with what they need."""
-    body = []
-    for node in ast.parse(PAGE.read_text("utf-8")).body:
-        functions = isinstance(node, ast.FunctionDef) and node.body and not is_stub(node)
-        names = {name.id for target in getattr(node, "targets", []) for name in ast.walk(target) if hasattr(name, "id")}
-        if functions or names & {"SNACK", "HORIZON", "worlds", "SIDE", "GRID", "p"}:
-            body.append(node)
-    scope = {"np": np, "torch": torch}
+    """What the chapter's text computes with, in its default type."""
+    functions = ("adapt", "best_plan", "cvar", "exact_return", "j_after", "maze", "plan_that_looks_in", "policy")
+    programs = ("program_a", "program_b", "program_c")
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
-    exec(compile(ast.Module(body, []), PAGE.name, "exec"), scope)
-    yield SimpleNamespace(**{name: value for name, value in scope.items() if not name.startswith("__")})
+    yield of_page("03", *functions, *programs, "SNACK", "HORIZON", "worlds", "SIDE", "GRID", "p")
     torch.set_default_dtype(before)
-
-
-def is_stub(node):
-    """Whether a function is an exercise that the reader is to write: its body is `...`."""
-    last = node.body[-1]
-    return isinstance(last, ast.Expr) and isinstance(last.value, ast.Constant) and last.value.value is ...
 
 
 def test_the_exact_return_is_what_played_episodes_pay(page):
@@ -666,13 +649,3 @@ def test_trial_shows_what_the_chapters_own_planner_says():
     assert {((1, 1, 1), 0.5, 2), ((0, 0, 1), 0.5, 2)} <= set(asked)
     assert "whole trial 1.5, final episode 1.5" in explorer.alt_text
     assert explorer._status.value == ""
-
-
-def test_trial_draws_within_the_time_of_a_slider_move():
-    explorer = trial_explorer(lambda weights, credit, shock: [0.5] * len(weights))
-    spent = []
-    for episodes in range(2, 8):
-        start = time.process_time()
-        explorer.controls["episodes"].value = episodes
-        spent.append(time.process_time() - start)
-    assert min(spent) < 1.0, "a look-up and a drawing, no training"

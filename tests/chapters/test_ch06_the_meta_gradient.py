@@ -1,15 +1,12 @@
 """Chapter 06: answers to its exercises, the equalities behind its page, its figures and its widget."""
 
-import ast
-import time
 from functools import partial
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from answers import Answers, Wrong, answer_tests
+from pages import of_page
 
 from metarl_lab.chapters.ch06_the_meta_gradient import figures
 from metarl_lab.chapters.ch06_the_meta_gradient.experiments import estimator_grid, per_trajectory
@@ -17,8 +14,6 @@ from metarl_lab.chapters.ch06_the_meta_gradient.figures import estimate_bars, lo
 from metarl_lab.chapters.ch06_the_meta_gradient.maze import batches, log_ways, maze, mirrored
 from metarl_lab.chapters.ch06_the_meta_gradient.widget import EXPECTED, FINITE, estimator_explorer
 from metarl_lab.ops import surrogates as package
-
-TEXT = Path(__file__).parents[2] / "notebooks" / "text" / "06_the_meta_gradient.py"
 
 # --- answers to the exercises -----------------------------------------------------------------------------------------
 
@@ -681,24 +676,13 @@ test_answers = answer_tests(
 # --- the page's own code ----------------------------------------------------------------------------------------------
 
 
-def of_page(*names):
-    """What the chapter's text defines: its functions and constants of these names, with its imports."""
-    kept = []
-    for node in ast.parse(TEXT.read_text(encoding="utf-8")).body:
-        assigned = [target.id for target in getattr(node, "targets", ()) if isinstance(target, ast.Name)]
-        if isinstance(node, ast.Import | ast.ImportFrom) or {getattr(node, "name", None), *assigned} & set(names):
-            kept.append(node)
-    scope = {}
-    exec(compile(ast.Module(kept, []), str(TEXT), "exec"), scope)
-    return SimpleNamespace(**scope)
-
-
 @pytest.fixture
 def page():
     """The page's estimators, in the chapter's default type."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     yield of_page(
+        "06",
         "log_prob", "value", "SHORT", "START", "ALPHA", "grad", "exact_expected", "to_go", "naive", "log_ratio", "lvc",
         "dice", "INNER", "adapt", "through", "log_chance", "exact_finite", "emaml", "estimates", "moments", "BOTH",
         "Batch", "draw", "inner_step", "act", "clipped_objective", "divergence", "truth", "promp",
@@ -942,14 +926,3 @@ def test_a_browsers_nearly_equal_step_size_is_found_and_the_start_is_in_the_midd
     assert made.values == {"size": 2, "alpha": 1.0, "horizon": 2, "target": EXPECTED}
     made.controls["alpha"].value = 1.0 + 1e-12
     assert made._status.value == ""
-
-
-def test_it_draws_within_the_time_of_a_slider_move():
-    made, _ = explorer()
-    spent = []
-    for horizon in (3, 2, 3):
-        start = time.process_time()
-        made.controls["horizon"].value = horizon
-        made.controls["size"].value = 1 + 3 * (horizon == 3)
-        spent.append((time.process_time() - start) / 2)
-    assert min(spent) < 1.0, "a look-up and a drawing, no training"

@@ -1,15 +1,13 @@
 """Chapter 07: answers to its exercises, the equalities behind its page, its experiments, figures and widget."""
 
-import ast
-import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from answers import Answers, Wrong, answer_tests
+from pages import of_page
 
 import metarl_lab as ml
 from metarl_lab.chapters.ch07_less_compute import experiments, figures
@@ -19,8 +17,6 @@ from metarl_lab.ops.outer_step import meta_gradient as package_gradient
 from metarl_lab.ops.statistics import mean_interval
 from metarl_lab.rollout import seeded_generator
 from metarl_lab.teach.figures import look
-
-TEXT = Path(__file__).parents[2] / "notebooks" / "text" / "07_less_compute.py"
 
 # --- answers to the exercises -----------------------------------------------------------------------------------------
 
@@ -657,23 +653,11 @@ test_answers = answer_tests(
 # --- the page's own code ----------------------------------------------------------------------------------------------
 
 
-def of_page(*names):
-    """What the chapter's text defines: its functions and constants of these names, with its imports."""
-    kept = []
-    for node in ast.parse(TEXT.read_text(encoding="utf-8")).body:
-        targets = [name for target in getattr(node, "targets", ()) for name in getattr(target, "elts", [target])]
-        assigned = [name.id for name in targets if isinstance(name, ast.Name)]
-        if isinstance(node, ast.Import | ast.ImportFrom) or {getattr(node, "name", None), *assigned} & set(names):
-            kept.append(node)
-    scope = {}
-    exec(compile(ast.Module(kept, []), str(TEXT), "exec"), scope)
-    return SimpleNamespace(**scope)
-
-
 @pytest.fixture(scope="module")
 def page():
     """The page's rules."""
     return of_page(
+        "07",
         "ALPHA", "CONTEXT", "surrogate", "slope", "maml", "first_order", "meta_gradient", "reptile", "anil", "cavia",
         "meta_sgd", "a", "uphill", "step", "PUSH", "rest",
     )  # fmt: skip
@@ -972,13 +956,11 @@ def at_budget(family, cost, amount):
     return {"MAML": np.array([-4.0, -3.0, -5.0]) + amount / 1000, "Reptile": np.array([-4.2, -3.3, -5.0])}
 
 
-def test_every_control_changes_the_picture_and_its_alt_text_within_200_ms():
+def test_every_control_changes_the_picture_and_its_alt_text():
     explorer = budget_explorer(at_budget, MOST, ANCHORS, mean_interval, name="test budget")
     for name, value in {"percent": 75, "cost": "GFLOPs", "family": "mdp"}.items():
         picture, alt = explorer.picture, explorer.alt_text
-        start = time.process_time()
         explorer.controls[name].value = value
-        assert time.process_time() - start < 1.0, "a redraw takes 0.1 s on an idle machine"
         assert explorer.picture != picture and explorer.alt_text != alt and explorer._status.value == ""
     assert asked[-1] == ("mdp", "GFLOPs", 3.75)
 

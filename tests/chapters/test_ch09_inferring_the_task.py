@@ -1,6 +1,5 @@
 """Chapter 09: answers to its exercises, the equalities behind its page, its experiments, its figures and its widget."""
 
-import ast
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from answers import Answers, Wrong, answer_tests
+from pages import of_page
 
 import metarl_lab as ml
 from metarl_lab.chapters.ch09_inferring_the_task import experiments
@@ -819,22 +819,10 @@ test_answers = answer_tests(
 # --- the page's own code ----------------------------------------------------------------------------------------------
 
 
-def of_page(*names):
-    """What the chapter's text defines: its functions, classes and constants of these names, with its imports."""
-    kept = []
-    for node in ast.parse(TEXT.read_text(encoding="utf-8")).body:
-        targets = [name for target in getattr(node, "targets", ()) for name in ast.walk(target)]
-        assigned = {target.id for target in targets if isinstance(target, ast.Name)}
-        if isinstance(node, ast.Import | ast.ImportFrom) or ({getattr(node, "name", None)} | assigned) & set(names):
-            kept.append(node)
-    scope = {}
-    exec(compile(ast.Module(kept, []), str(TEXT), "exec"), scope)
-    return SimpleNamespace(**scope)
-
-
 @pytest.fixture(scope="module")
 def page():
     return of_page(
+        "09",
         *("bayes", "product_of_factors", "gaussian_kl", "one_before", "elbo"),
         *("CELLS", "LATENT", "UNITS", "STEPS", "TinyBelief"),
     )

@@ -1,13 +1,12 @@
 """Chapter 12: answers to its exercises, the equalities behind its page, its experiments, its figures and its widget."""
 
-import ast
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from answers import Answers, Wrong, answer_tests
+from pages import of_page
 
 import metarl_lab as ml
 from metarl_lab.chapters.ch12_learning_the_objective import exercises, experiments, figures, rivals
@@ -17,8 +16,6 @@ from metarl_lab.ops.returns import discounted_returns
 from metarl_lab.rollout import begin, collect, seeded_generator
 from metarl_lab.runs.files import find_folder
 from metarl_lab.teach.stored import read
-
-TEXT = Path(__file__).parents[2] / "notebooks" / "text" / "12_learning_the_objective.py"
 
 # --- answers to the exercises -----------------------------------------------------------------------------------------
 
@@ -817,21 +814,9 @@ test_answers = answer_tests(
 # --- the page's own code ----------------------------------------------------------------------------------------------
 
 
-def of_page(*names):
-    """What the chapter's text defines: its functions and constants of these names, with its imports."""
-    kept = []
-    for node in ast.parse(TEXT.read_text(encoding="utf-8")).body:
-        assigned = [target.id for target in getattr(node, "targets", ()) if isinstance(target, ast.Name)]
-        if isinstance(node, ast.Import | ast.ImportFrom) or {getattr(node, "name", None), *assigned} & set(names):
-            kept.append(node)
-    scope = {}
-    exec(compile(ast.Module(kept, []), str(TEXT), "exec"), scope)
-    return SimpleNamespace(**scope)
-
-
 @pytest.mark.parametrize("value", [0.1, 0.5, 0.9])
 def test_the_meta_gradient_of_the_page_is_that_of_differences_and_of_exercise_2(value):
-    page = of_page("step", "true_return")
+    page = of_page("12", "step", "true_return")
     theta = torch.tensor(-0.4, dtype=torch.float64)
     gamma = torch.tensor(value, dtype=torch.float64, requires_grad=True)
     slope = torch.autograd.grad(page.true_return(page.step(theta, gamma)), gamma)[0].item()
@@ -842,7 +827,7 @@ def test_the_meta_gradient_of_the_page_is_that_of_differences_and_of_exercise_2(
 
 def test_the_chain_of_section_2_is_the_lure():
     """What right and wrong earn, and the discount at which they look alike."""
-    page = of_page("true_return")
+    page = of_page("12", "true_return")
     lure = experiments.families()["lure"]
     tasks = lure.sample_tasks(1, "test", seeded_generator("cpu", 0))
     _, reward = played(lure, tasks, int(tasks.right[0]))
@@ -874,7 +859,7 @@ def played(family, tasks, first):
 
 
 def test_inner_values_make_the_outer_objective_prefer_the_bait():
-    page = of_page("outer_advantage")
+    page = of_page("12", "outer_advantage")
     # right: 0.99 (0.7 v1 + 0.3 0.99 (0.7 v2 + 0.3 0.99 (0.7 v3 + 0.3 0.99))) with v = 0.2^(2, 1, 0)
     blend = 0.99 * 0.3
     worth = 0.99 * 0.7 * 0.04 + blend * (0.99 * 0.7 * 0.2 + blend * (0.99 * 0.7 + blend))
@@ -886,7 +871,7 @@ def test_inner_values_make_the_outer_objective_prefer_the_bait():
 
 
 def test_cross_entropy_on_ones_own_actions_expects_no_update():
-    page = of_page("logits", "pay", "expected_update")
+    page = of_page("12", "logits", "pay", "expected_update")
     np.testing.assert_allclose(page.expected_update(torch.ones(2)), 0.0, atol=1e-12)
     J = page.logits.softmax(0) @ page.pay
     exact = torch.autograd.grad(J, page.logits)[0]
@@ -907,13 +892,13 @@ class Discounting:
 
 
 def test_a_discounted_return_is_felt_back_as_powers_of_its_discount():
-    page = of_page("felt_back")
+    page = of_page("12", "felt_back")
     np.testing.assert_allclose(page.felt_back(Discounting(0.9), True), 0.9 ** np.arange(8), rtol=1e-5)
     np.testing.assert_allclose(page.felt_back(Discounting(0.5), False, steps=4), [1, 0.5, 0.25, 0.125], rtol=1e-5)
 
 
 def test_what_can_be_read_off_is_scored_on_tasks_that_the_probe_did_not_meet():
-    page = of_page("read_off")
+    page = of_page("12", "read_off")
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(40, 5, 3, generator=generator)
     values = torch.stack((features @ torch.tensor([1.0, -2.0, 0.5]), torch.randn(40, 5, generator=generator)), -1)

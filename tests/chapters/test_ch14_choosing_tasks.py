@@ -1,7 +1,5 @@
 """Chapter 14: answers to its exercises, what its pages compute and do not show, its figures and its widget."""
 
-import time
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -959,9 +957,7 @@ def test_every_control_changes_the_picture_and_its_alt_text():
     explorer = make("test choosing")
     for name, value in {"sampler": "chance", "iteration": 80}.items():
         picture, alt = explorer.picture, explorer.alt_text
-        begun = time.process_time()
         explorer.controls[name].value = value
-        assert time.process_time() - begun < 1.0, "a redraw takes 0.15 s on an idle machine"
         assert explorer.picture != picture and explorer.alt_text != alt and explorer._status.value == ""
 
 

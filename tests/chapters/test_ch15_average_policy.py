@@ -1,13 +1,11 @@
 """Chapter 15: answers to its exercises, its corridor, what it reads from tables, its figures and its widget."""
 
-import ast
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from answers import Answers, Wrong, answer_tests
+from pages import of_page
 
 from metarl_lab.chapters.ch15_average_policy import corridor, experiments, figures
 from metarl_lab.chapters.ch15_average_policy.widget import KINDS, PATH, average_explorer, divergences, path_of
@@ -15,8 +13,6 @@ from metarl_lab.exact.distral import soft_value_iteration
 from metarl_lab.ops.contrast import arithmetic_average, geometric_average, info_nce
 from metarl_lab.ops.statistics import mean_interval
 from metarl_lab.teach.figures import looks
-
-PAGE = Path(__file__).parents[2] / "notebooks" / "text" / "15_average_policy.py"
 
 # --- answers to the exercises -----------------------------------------------------------------------------------------
 
@@ -572,15 +568,6 @@ test_answers = answer_tests(
 # --- what the page computes -------------------------------------------------------------------------------------------
 
 
-def of_page(*names, **given):
-    """The functions of the chapter's text by these names, with `given` beside them."""
-    body = [node for node in ast.parse(PAGE.read_text("utf-8")).body if getattr(node, "name", None) in names]
-    assert {node.name for node in body} == set(names)
-    scope = {"np": np, "torch": torch, "F": torch.nn.functional, "corridor": corridor} | given
-    exec(compile(ast.Module(body, []), PAGE.name, "exec"), scope)
-    return tuple(scope[name] for name in names)
-
-
 def test_in_the_corridor_every_move_leads_to_one_state_and_the_goals_are_at_the_ends():
     torch.testing.assert_close(corridor.TRANSITION.sum(-1), torch.ones(2, 7, 4, dtype=torch.float64))
     up, down, left, right = range(4)
@@ -591,7 +578,7 @@ def test_in_the_corridor_every_move_leads_to_one_state_and_the_goals_are_at_the_
 
 
 def test_visits_of_a_walk_to_the_right_are_one_cell_a_step():
-    (visits_of,) = of_page("visits_of", MOVE=corridor.TRANSITION)
+    visits_of = of_page("15", "visits_of", MOVE=corridor.TRANSITION).visits_of
     to_the_right = torch.nn.functional.one_hot(torch.tensor(3), 4).double().expand(6, 2, 7, 4)
     visits = visits_of(to_the_right)
     assert visits.shape == (7, 2, 7) and visits.argmax(-1)[:, 0].tolist() == [0, 1, 2, 3, 4, 4, 4]
@@ -599,7 +586,7 @@ def test_visits_of_a_walk_to_the_right_are_one_cell_a_step():
 
 
 def test_distillation_ends_in_a_coin_at_the_fork_and_a_walk_to_the_right_before_it():
-    (visits_of,) = of_page("visits_of", MOVE=corridor.TRANSITION)
+    visits_of = of_page("15", "visits_of", MOVE=corridor.TRANSITION).visits_of
     shared = torch.full((7, 4), 0.25, dtype=torch.float64)
     for _ in range(9):
         plan = soft_value_iteration(
@@ -615,7 +602,7 @@ def test_distillation_ends_in_a_coin_at_the_fork_and_a_walk_to_the_right_before_
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_best_score_is_the_log_ratio_of_the_densities(seed):
-    (best_scores,) = of_page("best_scores", RHO=0.6)
+    best_scores = of_page("15", "best_scores", RHO=0.6).best_scores
     generator = torch.Generator().manual_seed(seed)
     x, y = torch.randn(2, 5, 3, generator=generator, dtype=torch.float64)
     given_x = torch.distributions.Normal(0.6 * x.unsqueeze(1), (1 - 0.6**2) ** 0.5)
@@ -628,19 +615,19 @@ def test_the_best_score_is_the_log_ratio_of_the_densities(seed):
 
 def test_each_contrast_of_the_page_has_its_own_average():
     policies = torch.tensor([[0.7, 0.2, 0.05, 0.05], [0.1, 0.2, 0.6, 0.1]], dtype=torch.float64)
-    kl, nearest = of_page("kl", "nearest")
+    page = of_page("15", "kl", "nearest")
     even = torch.ones(2, dtype=torch.float64)
-    forward, _ = nearest(lambda pi: kl(policies, pi))
-    reverse, left = nearest(lambda pi: kl(pi, policies))
+    forward, _ = page.nearest(lambda pi: page.kl(policies, pi))
+    reverse, left = page.nearest(lambda pi: page.kl(pi, policies))
     torch.testing.assert_close(forward, arithmetic_average(policies, even), atol=1e-3, rtol=0)
     torch.testing.assert_close(reverse, geometric_average(policies, even), atol=1e-3, rtol=0)
-    assert left == pytest.approx(kl(reverse, policies).mean().item(), abs=1e-6)
+    assert left == pytest.approx(page.kl(reverse, policies).mean().item(), abs=1e-6)
 
 
 @pytest.mark.parametrize("mended", [False, True])
 def test_the_bug_of_break_it_leaves_the_average_and_its_mending_finds_it(mended, capsys):
     tasks = torch.tensor([[0.90, 0.05, 0.05], [0.30, 0.65, 0.05]])
-    (distil,) = of_page("distil", tasks=tasks)
+    distil = of_page("15", "distil", tasks=tasks).distil
     found = distil(lambda logits: logits.log_softmax(-1) if mended else logits.softmax(-1))
     wanted = tasks.mean(0) if mended else torch.tensor([1.0, 0.0, 0.0])
     torch.testing.assert_close(found, wanted, atol=0.01, rtol=0)
