@@ -11,6 +11,7 @@ from metarl_lab.chapters.ch00_welcome import exercises, figures, games
 from metarl_lab.chapters.ch00_welcome.widget import ArmGame, picture, play_rivals
 from metarl_lab.exact.informative_bandit import search_value, solve_informative
 from metarl_lab.rollout import begin, collect, seeded_generator
+from metarl_lab.types import Seen
 
 SEARCH = """
 def never_asking(pulls, machines, jackpot, other):
@@ -122,7 +123,7 @@ test_answers = answer_tests(
                 "    return 0.5 + p",
             ),
             wrong=(
-                Wrong("try_first = lambda p: 0.5 + max(p, 0.5)", "never look"),
+                Wrong("try_first = lambda p: 0.5 + max(p, 0.5)", "choose once for both outcomes"),
                 Wrong("try_first = lambda p: 1.0", "always stay"),
                 Wrong("try_first = lambda p: 0.5 + p", "always go back"),
                 Wrong("try_first = lambda p: 0.5 * max(p, 2 / 3) + 0.5 * max(p, 1 / 3)", "only the second"),
@@ -149,14 +150,22 @@ test_answers = answer_tests(
                 Wrong(NEVER_ASKS, "never ask"),
                 Wrong("next_machine = lambda history, numbers: '?'", "more than once"),
                 Wrong(player(first="if not history:\n        return '1'"), "ask late"),
-                Wrong(player(named="round(paid * numbers) - 1 or 1"), "do not go to the machine that was named"),
+                Wrong(player(named="round(paid * numbers) - 1 or 1"), "beside the one that was named"),
+                # the last machine makes the question mark pay 1, as much as any that is no jackpot
+                Wrong(player(named="round(paid * numbers) if paid < 1 else 1"), "do not go to the machine that was"),
+                Wrong(
+                    "def next_machine(history, numbers):\n    for name, paid in history:\n"
+                    "        if name == '?' and paid < 1:\n            return str(round(paid * numbers))\n"
+                    "    return '?'",
+                    "more than once",
+                ),
                 Wrong(player(named="round(paid * numbers) if len(history) < 2 else 1"), "leave the jackpot"),
                 Wrong("next_machine = lambda history, numbers: 99", "give the name of a machine"),
             ),
             looks_right=(
                 player(named="round(paid * 10)"),
                 player(named="int(paid * numbers)"),
-                player(named="round(paid * numbers) if paid < 1 else 1"),
+                player(named="min(round(paid * numbers), 9)"),
             ),
         ),
     },
@@ -440,11 +449,51 @@ def test_the_stored_picture_says_what_it_shows(coins):
     assert "greedy pulled" in page and "Mean pay of the machines: A " in page and png.startswith(b"\x89PNG")
 
 
-def test_in_the_changed_world_the_question_mark_names_the_machine_after_the_jackpot(capsys):
+def test_in_the_changed_world_the_question_mark_names_the_machine_after_the_jackpot():
     rl2, _, _ = ml.load("data/checkpoints/rl2-informative_bandit")
-    share = games.show_changed_world(rl2, jackpot=10)
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[:2] == ["pull 1: machine  ? pays 0.1", "pull 2: machine  1 pays 1"]  # after 10 names begin again at 1
-    paid = [float(line.split("pays ")[1]) for line in lines[:5]]
-    assert lines[5] == f"total {sum(paid):g}" and 0 < share <= 1
-    assert games.changed_world(rl2, 500).mean() < 11
+    table = games.changed_world(rl2, 2000)
+    assert table.named.to_dict() == {jackpot: jackpot % 10 + 1 for jackpot in range(1, 11)}
+    assert ((table >= 0).all().all()) and (table[["goes there", "again", "finds it"]] <= 1).all().all()
+    assert table.total.mean() < 11 and (table["goes there"] > 0.8).all()
+    # who never meets the jackpot collects 1 with each pull but the question
+    poor = table[table["finds it"] < 0.02]
+    assert len(poor) and (abs(poor.total - (poor.named / 10 + 4)) < 0.3).all()
+
+
+def test_a_classic_rule_weighs_what_a_machine_paid_itself_and_how_often_it_was_tried():
+    def choice(c):
+        agent = games.ByItsOwnPay(2, c, 0.5)
+        memory = torch.tensor([[[[2.0, 3.0], [1.0, 1.0]]]])  # means 1.5 and 1; bonuses of 1.048 and 1.482 at c = 1
+        nothing = Seen(torch.ones(1, 1, 1), torch.tensor([[-1]]), torch.zeros(1, 1), torch.tensor([[False]]), 3)
+        return int(agent.act(memory, nothing, torch.zeros(1, 1, 1))[0])
+
+    assert [choice(c) for c in (0.0, 1.0, 2.0)] == [0, 0, 1]
+
+
+def test_greedy_stays_with_the_first_machine_that_pays_one_and_ucb1_tries_five(jackpots):
+    dealt = jackpots.deal(3000, seeded_generator("cpu", 3))
+    rules = games.classic_rules(jackpots)
+    pulls, pay = games.play_many(rules["greedy"], jackpots, dealt, seeded_generator("cpu", 4))
+    stays = pay[:, 0] >= 0.6  # more than the half that an untried machine counts
+    leaves = pay[:, 0] < 0.45
+    assert (pulls[stays] == pulls[stays][:, :1]).all() and not (pulls[leaves][:, 1] == pulls[leaves][:, 0]).any()
+    pulls, _ = games.play_many(rules["ucb1"], jackpots, dealt, seeded_generator("cpu", 4))
+    assert all(len(set(row)) == 5 for row in pulls.tolist())
+
+
+def test_exact_totals_are_those_that_the_players_earn(coins):
+    exact = games.exact_totals()
+    small = ml.make_reference("ucb1", coins.family, c=0.2, pseudo_counts=1.0)
+    players = {"greedy": references(coins, "greedy")["greedy"], "UCB1, a fifth of the bonus": small}
+    found = games.tournament(players, coins, 20_000)
+    for name, row in found.table.iterrows():
+        assert row.total == pytest.approx(exact[name], abs=4 * row.spread / 20_000**0.5)
+    mean, low, high = games.paired(found.totals, *players)
+    assert mean == pytest.approx((found.totals["greedy"] - found.totals["UCB1, a fifth of the bonus"]).mean())
+    width = 2 * 1.96 * (found.totals["greedy"] - found.totals["UCB1, a fifth of the bonus"]).std() / 20_000**0.5
+    assert low < mean < high and high - low == pytest.approx(width, rel=0.01)
+
+
+def test_rl2_without_the_bonus_for_variety_gave_up_asking():
+    totals = games.without_variety()
+    assert len(totals) == 3 and max(totals) < 11.1, "what never asking earns"

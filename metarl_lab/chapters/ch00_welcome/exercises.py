@@ -83,8 +83,8 @@ def check_try_first(answer: Any) -> str | None:
     paid, failed = np.maximum(p, 2 / 3), np.maximum(p, 1 / 3)
     right = 0.5 + 0.5 * paid + 0.5 * failed
     mistakes = {
-        "You never look at what the first pull paid: after a success the unknown machine's chance is 2/3, "
-        "after a failure 1/3.": 0.5 + np.maximum(p, 0.5),
+        "You choose once for both outcomes of the first pull; choose after a success (chance 2/3) and after a "
+        "failure (1/3), and then take the mean.": 0.5 + np.maximum(p, 0.5),
         "You always stay with the unknown machine; after a look you may go back to the known one.": np.ones(5),
         "You always go back to the known machine; after a success the unknown one may be better.": 0.5 + p,
         "The first pull itself pays 1/2 on average; you count only the second.": right - 0.5,
@@ -122,25 +122,25 @@ def game_of(answer: Any, jackpot: int, count: int, pulls: int) -> tuple[list[str
 def check_next_machine(answer: Any) -> str | None:
     for count, pulls in ((10, 5), (6, 4), (7, 6)):
         played = {jackpot: game_of(answer, jackpot, count, pulls) for jackpot in range(1, count + 1)}
-        total = float(np.mean([total for _, total in played.values()]))
-        best = float(np.mean([pays("?", jackpot, count) for jackpot in played])) + 5 * (pulls - 1)
-        if total > best + 1e-9:
+        best = {jackpot: pays("?", jackpot, count) + 5 * (pulls - 1) for jackpot in played}
+        total, most = (float(np.mean(totals)) for totals in ([t for _, t in played.values()], list(best.values())))
+        if total > most + 1e-9:
             return "That earns more than perfect play can: the function must not know the jackpot."
-        if abs(total - best) < 1e-9:
+        if abs(total - most) < 1e-9:
             continue
-        pulled = ", ".join(played[2][0])
-        game = f"With {count} numbered machines, {pulls} pulls and the jackpot at 2, you pulled {pulled}."
-        asked = [names.count("?") for names, _ in played.values()]
-        if max(asked) == 0:
+        jackpot = next(jackpot for jackpot, (_, total) in played.items() if abs(total - best[jackpot]) > 1e-9)
+        names = played[jackpot][0]
+        said = f"With {count} numbered machines, {pulls} pulls and the jackpot at {jackpot}, you pulled"
+        game = f"{said} {', '.join(names)}."
+        if all("?" not in pulled for pulled, _ in played.values()):
             return f"You never ask: the question mark tells where the jackpot is. {game}"
-        if min(asked) > 1:
+        if names.count("?") > 1:
             return f"You ask more than once: one answer tells all, and each question pays little. {game}"
-        if all(names[0] != "?" for names, _ in played.values()):
+        if names[0] != "?":
             return f"You ask late: what the question mark tells serves every pull after it. {game}"
-        second = [int(names[1]) - jackpot if names[1] != "?" else 0 for jackpot, (names, _) in played.items()]
-        if len(set(second)) == 1 and second[0]:
+        if abs(int(names[1]) - jackpot) == 1:
             return f"You go to the machine beside the one that was named. {game}"
-        if any(second):
+        if names[1] != str(jackpot):
             return f"After asking you do not go to the machine that was named, in every game. {game}"
         return f"You leave the jackpot after you have found it. {game}"
     return None
@@ -275,7 +275,7 @@ QUIZZES = (
         (
             Option(
                 "It was lucky in 20,000 games",
-                "The mean of 20,000 games spreads by less than 0.02; luck does not lift it by three.",
+                "The mean of 20,000 games spreads by about 0.02; luck does not lift it by three.",
             ),
             Option(
                 "Both generators give the same numbers, so its wishes are the machines' chances",

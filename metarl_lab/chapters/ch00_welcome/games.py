@@ -6,6 +6,7 @@ way to play thousands at once (`play_many`). T games, A machines, H pulls.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -16,8 +17,11 @@ import torch
 from torch import Tensor
 
 import metarl_lab as ml
+from metarl_lab.exact.bernoulli_bandit import index_policy_value
+from metarl_lab.ops.sampling import random_argmax
 from metarl_lab.ops.statistics import mean_interval
 from metarl_lab.rollout import seeded_generator
+from metarl_lab.runs.files import find_folder
 from metarl_lab.tasks.informative_bandit import InformativeTasks
 from metarl_lab.types import Agent, Seen
 
@@ -204,28 +208,90 @@ def tournament(players: Mapping[str, Agent], rules: Rules, games: int, seed: int
     return Tournament(pd.DataFrame(rows).set_index("player"), pd.concat(curves), totals)
 
 
-def changed_world(agent: Agent, games: int = 20_000) -> np.ndarray:
-    """Totals (T,) of an agent where the question mark names the machine *after* the jackpot, as it never did before."""
-    rules = jackpot_rules()
-    dealt = rules.deal(games, seeded_generator("cpu", 0, 1), split="ood")
-    return play_many(agent, rules, dealt, seeded_generator("cpu", 0, 2))[1].sum(1).double().numpy()
+@torch.no_grad()
+def changed_world(agent: Agent, games: int = 20_000) -> pd.DataFrame:
+    """What an agent does where the question mark names the machine *after* the jackpot, as it never did before.
 
-
-def show_changed_world(agent: Agent, jackpot: int, games: int = 2000) -> float:
-    """Print what the agent most often does in the changed world with this jackpot, 1 to 10; returns how often, 0 to 1.
-
-    `games` are dealt, about one in ten of which has this jackpot.
+    Returns a row for each jackpot, 1 to 10: `named` (the machine that the question mark names; after 10 comes 1),
+    `total` of five pulls, and the shares of games in which it asks and then goes where it is told (`goes there`), pulls
+    the same machine once more (`again`), and finds the jackpot at all (`finds it`).
     """
     rules = jackpot_rules()
     dealt = rules.deal(games, seeded_generator("cpu", 0, 1), split="ood")
-    pulls, rewards = play_many(agent, rules, dealt, seeded_generator("cpu", 0, 2))
-    here = dealt.high[:, :-1].argmax(1) == jackpot - 1
-    ways, first, counts = np.unique(pulls[here].numpy(), axis=0, return_index=True, return_counts=True)
-    most = counts.argmax()
-    for number, (machine, paid) in enumerate(zip(ways[most], rewards[here][first[most]], strict=True), 1):
-        print(f"pull {number}: machine {rules.names[machine]:>2} pays {paid:g}")
-    print(f"total {rewards[here][first[most]].sum():g}")
-    return float(counts[most] / counts.sum())
+    pulls, rewards = (x.numpy() for x in play_many(agent, rules, dealt, seeded_generator("cpu", 0, 2)))
+    machines = len(rules.names) - 1  # those with a number; the last one is the question mark
+    jackpot = dealt.high[:, :machines].argmax(1).numpy()
+    named = (jackpot + 1) % machines
+    each = pd.DataFrame(
+        {
+            "jackpot": jackpot + 1,
+            "named": named + 1,
+            "total": rewards.sum(1).astype(float),
+            "goes there": (pulls[:, 0] == machines) & (pulls[:, 1] == named),
+            "again": pulls[:, 2] == pulls[:, 1],
+            "finds it": (rewards == 5).any(1),
+        }
+    )
+    return each.groupby("jackpot").mean().astype({"named": int})
+
+
+class ByItsOwnPay:
+    """A classic rule for machines of any pay: the largest mean that a machine has paid, with UCB1's bonus times `c`.
+
+    Nothing that one machine pays says anything about another. Memory: (T, E, A, 2), how often each was pulled and what
+    it paid in all. `untried` is what a machine counts for before its first pull.
+    """
+
+    shares_memory, noise_size = False, 1
+
+    def __init__(self, machines: int, c: float, untried: float) -> None:
+        self.machines, self.c, self.untried = machines, c, untried
+
+    def begin(self, n_tasks: int, copies: int) -> Tensor:
+        return torch.zeros(n_tasks, copies, self.machines, 2)
+
+    def act(self, memory: Tensor, seen: Seen, noise: Tensor) -> tuple[Tensor, Tensor]:
+        here = torch.nn.functional.one_hot(seen.action.clamp_min(0), self.machines) * (seen.action >= 0).unsqueeze(-1)
+        memory = memory + torch.stack((here.float(), here * seen.reward.unsqueeze(-1)), -1)
+        times, paid = memory.unbind(-1)  # (T, E, A)
+        log_pulls = times.sum(-1, keepdim=True).clamp_min(1).log()
+        index = paid / times + self.c * (2 * log_pulls / times).sqrt()
+        return random_argmax(torch.where(times > 0, index, self.untried), noise[..., 0]), memory
+
+
+def classic_rules(rules: Rules) -> dict[str, ByItsOwnPay]:
+    """Greedy (an untried machine counts one half) and UCB1 (each machine is tried once first), for any machines."""
+    machines = len(rules.names)
+    return {"greedy": ByItsOwnPay(machines, 0.0, 0.5), "ucb1": ByItsOwnPay(machines, 1.0, math.inf)}
+
+
+def exact_totals() -> dict[str, float]:
+    """Expected totals of the coin game that need no games: greedy, and UCB1 with a fifth of its bonus."""
+    rules = coin_rules()
+    machines, pulls = len(rules.names), rules.pulls
+
+    def small_bonus(successes: np.ndarray, failures: np.ndarray, left: int) -> np.ndarray:
+        n = successes + failures + 2
+        bonus = np.sqrt(2 * np.log(max(pulls - left, 1)) / n)
+        return ((successes + 1) / n + 0.2 * bonus).astype(np.float32)  # so that ties are ties
+
+    greedy = index_policy_value(machines, pulls, lambda s, f, left: (s + 1) / (s + f + 2))
+    return {"greedy": greedy, "UCB1, a fifth of the bonus": index_policy_value(machines, pulls, small_bonus)}
+
+
+def paired(totals: Mapping[str, np.ndarray], one: str, other: str) -> tuple[float, float, float]:
+    """Mean difference of two players on the same games, with its 95% interval: (mean, low, high)."""
+    mean, low, high = (float(x) for x in mean_interval(totals[one] - totals[other]))
+    return mean, low, high
+
+
+def without_variety() -> list[float]:
+    """Mean totals of three RL2 networks that were trained as the stored one, but without its bonus for varied choices.
+
+    From data/results/00_entropy.csv; data/README.md has the command.
+    """
+    table = pd.read_csv(find_folder("data/results") / "00_entropy.csv")
+    return table[table.entropy == 0]["total"].tolist()
 
 
 def never_asking(pulls: int = 5, machines: int = 10) -> float:
@@ -237,6 +303,7 @@ def never_asking(pulls: int = 5, machines: int = 10) -> float:
 
 
 __all__ = [
-    "Deal", "Game", "Player", "Rules", "Tournament", "as_numbers", "changed_world", "coin_rules", "jackpot_game",
-    "jackpot_rules", "never_asking", "play_many", "regret_of", "show_changed_world", "tournament",
+    "ByItsOwnPay", "Deal", "Game", "Player", "Rules", "Tournament", "as_numbers", "changed_world", "classic_rules",
+    "coin_rules", "exact_totals", "jackpot_game", "jackpot_rules", "never_asking", "paired", "play_many", "regret_of",
+    "tournament", "without_variety",
 ]  # fmt: skip
