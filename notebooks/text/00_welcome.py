@@ -163,7 +163,7 @@ print(f"never asking, exactly: {games.never_asking():.2f}")
 figure_with_alt(
     figures.by_pull(jackpot_games.by_pull, {"nine of ten machines": 1.0}, "mean pay"),
     "Mean pay by pull: RL2 and perfect play get about half a unit with the first pull "
-    "and five with all later ones; random play stays near 1.3",
+    "and five with all later ones; random play, greedy and UCB1 stay near 1.3",
 )
 by_pull = jackpot_games.by_pull.set_index(["learner", "x"])["mean"].unstack("x")
 result("RL2, first pull", by_pull.loc["RL2", 1], near=0.55, within=0.02)
