@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 05 MAML: an initialisation that learns in one step
 #
-# **Reading time:** 280 min, exercises included, in six lessons of about 45 minutes. **Run time:** 40 s.
+# **Reading time:** 280 min, exercises included, in six lessons of about 45 minutes. **Run time:** 60 s.
 #
 # ## What you will be able to do
 #
@@ -42,7 +42,7 @@ from metarl_lab.teach.figures import figure_with_alt
 
 SPEED = speed()  # "peek", "quick" or "full"
 torch.set_num_threads(1)  # the batches of this page are small
-announce(SPEED, {"peek": 25, "quick": 40, "full": 600})
+announce(SPEED, {"peek": 35, "quick": 60, "full": 600})
 
 # %% [markdown]
 # # Lesson 1. MAML by hand
@@ -141,8 +141,9 @@ figure_with_alt(
 #
 # ### How to climb it: the meta-gradient
 #
-# With more than one dial nobody can solve this on paper, so we climb. For that we need the slope of $J^\text{meta}$:
-# the **meta-gradient** (元梯度). Write $s_i(x)$ for the slope of task $i$'s return when the dial stands at $x$, and
+# For parabolas one can solve this on paper, for a network's return nobody can. So we climb. For that we need the
+# slope of $J^\text{meta}$: the **meta-gradient** (元梯度). Write $s_i(x)$ for the slope of task $i$'s return when the
+# dial stands at $x$, and
 # $b_i(x)$ for the slope of the slope there, its second derivative. Now ask: how does the return after the step,
 # $J_i(\theta_i')$, change when the *start* $\theta$ moves a little?
 #
@@ -209,6 +210,10 @@ figure_with_alt(
 # 5. Go back to step 2.
 
 # %% [markdown]
+# (The paper's box differs in three small things. It descends losses, and we climb returns. It draws new tasks in each
+# iteration, and we take all there are, since there are two. It adds over tasks, and we take the mean, so that $\beta$
+# does not depend on how many there are.)
+#
 # $\beta$ is the **outer rate**. Here is the box as a program for the dial. `grad(f)` is PyTorch's gradient of the
 # function `f` by its first argument. It is a function itself, and can be differentiated again. (If the first argument
 # is a dictionary of tensors, so is the gradient: that will serve us later.)
@@ -293,7 +298,8 @@ widget.two_task_explorer().show()
 # wish left about the start, so MAML gives all of it to A and rests at 0. Beyond that rate B's step jumps *over* its
 # optimum. The factor $1-3\alpha$ turns negative, and MAML still counts it rightly, since it enters as a square. First
 # order has it without the square, and pulls the start the wrong way for B. Its two pulls together have the strength
-# $(1-\alpha)+3(1-3\alpha)=4-10\alpha$. From $\alpha=0.4$ on that is negative, and the start runs away.
+# $(1-\alpha)+3(1-3\alpha)=4-10\alpha$. At $\alpha=0.4$ that is 0: what is left is a constant push, and it drives the
+# start on and on. Beyond 0.4 it is negative, and the further the start has gone, the faster it runs away.
 
 # %%
 quiz("05.a")
@@ -353,13 +359,16 @@ check("05.2", meta_gradient)
 # 04. From $M$ moves acted in a task,
 #
 # $$
-# \nabla J(\theta)\;\approx\;\frac1M\sum_{t=1}^{M}\hat A_t\,\nabla\log\pi_\theta(a_t\mid s_t).
+# \nabla J(\theta)\;\propto\;\frac1M\sum_{t=1}^{M}\hat A_t\,\nabla\log\pi_\theta(a_t\mid s_t).
 # $$
 #
 # $\pi_\theta(a_t\mid s_t)$ is the probability (density) that the policy gave to the move $a_t$ at the place $s_t$.
 # The **advantage** $\hat A_t$ says how much better the rest of the episode went than was to be expected at that place
-# and time; what was to be expected is read off the other episodes of the same task. In simple words: *make what went
-# better than expected more likely, and what went worse less likely.*
+# and time; what was to be expected is read off the other episodes of the same task. The sign $\propto$ says
+# "proportional to, but for noise": the sum points along the gradient, and its length depends on conventions, to which
+# we come now. In simple words: *make what went better than expected more likely, and what went worse less likely.*
+# (The advantages count a reward that comes $n$ moves later only $0.99^n$ times. This usual discount hardly changes
+# 20 moves, where $0.99^{20}=0.82$; the returns that we report are not discounted.)
 #
 # ### What the inner rate multiplies
 #
@@ -375,15 +384,24 @@ check("05.2", meta_gradient)
 #   times as steep, so its advantages spread three times as wide, and dividing by the spread makes B's slope 0.5 where
 #   it was 1.5. Now both tasks step equally far from 0.5: A to 0.375, B to 0.625.
 #
-# The second convention changes what MAML can learn. With B's step cut to a third, a push at the start arrives in B by
-# the factor $1-0.25\cdot3/3=0.75$, just as in A. Nothing favours A any more, and MAML's best start is 0.75: that of
-# pre-training.
+# The second convention changes what MAML can learn, and in two ways. *Inside:* with B's step cut to a third, a push
+# at the start arrives in B by the factor $1-0.25\cdot3/3=0.75$, just as in A. *Outside:* the code divides the
+# advantages of the episodes acted *after* the step too, so B's pull on the start is also cut to a third. Then nothing
+# tells the two tasks apart any more, and MAML rests in the middle, at 0.5. Pre-training treated so rests there as
+# well. (To keep it short we took the spread as fixed, 1 for A and 3 for B. In the code it changes with the start, but
+# the gradient treats it as given.)
+#
+# So a loop with this convention does not climb the mean return $J^\text{meta}$ of section 2. It climbs a mean in
+# which each task counts one over the spread of its advantages. On the dial that took away all that was special about
+# MAML.
 
 # %% [markdown]
 # Why do it, then? Because the rate then fits tasks with small and with large rewards alike: a step goes about equally
 # far in all of them. And is anything left for MAML to learn? On the dial nothing, because a parabola bends everywhere
 # alike. A network does not: MAML can choose a start around which a step of just this length changes the behaviour by
-# the right amount. Section 8 shows that it does.
+# the right amount. Section 8 shows that it does. And in what follows, tasks that differ only in where the goal lies
+# have spreads that are not far apart, as the next cell shows, so no task
+# weighs twice as much as another.
 
 # The price of both conventions is that $\alpha=0.5$ on this page is no rate on the return. On the gradient of an
 # episode's return it amounts to $0.5$ divided by the moves of an episode and by the spread. The next cell measures
@@ -403,19 +421,21 @@ result("largest rate over smallest", ratio, at_least=1.2, at_most=2)
 # smallest where the goal is far and the advantages spread widely, largest where the goal is close.
 #
 # *Predict.* Take a fresh network, which does not know how to walk anywhere. It acts 20 episodes with a goal, takes
-# one such step, and then another two, each after 20 new episodes. Every later step is half as long as the first, as
+# one such step, and then another two, each after 20 new episodes. Every later step has half the rate of the first, as
 # in the paper. Where between -8 (standing still) and -0.5 (knowing the goal) does it end?
 
 # %%
 unprepared = lab.after_steps(lab.fresh(0)).mean(0)
 print("return of a fresh network over the 40 goals")
-result("before any step", unprepared[0], at_most=-8)
-result("after one, two and three steps", unprepared[1:], at_least=-12, at_most=-6)
+result("before any step", unprepared[0], at_least=-10.5, at_most=-8.5)
+steps = unprepared[1:]
+result("after one, two and three steps", steps, at_least=-9, at_most=-6.5)
 
 # %% [markdown]
-# Three steps from 60 episodes, and it is hardly better than standing still. One could blame the step and take a
-# longer one; section 7 tries seven rates, from 0.03 to 2, and none helps this network much. The step is not at fault.
-# Where it starts is.
+# It began at -9.5, which is worse than standing still, because it moves at random. Three steps from 60 episodes take
+# it to about -7, still closer to standing still than to the goal. One could blame the rate; section 7 tries eleven
+# for the first step, from 0.03 to 2, and none helps this network much. The rate is not at fault. Where the step
+# starts is.
 #
 # *This is a good place to stop. Lesson 4 starts from here.*
 #
@@ -467,7 +487,8 @@ check("05.5", after_adapting)
 
 # %% [markdown]
 # Our version of the three parts is in the collapsed cell below: open it when you have tried. The page uses yours as
-# soon as it passes its check.
+# soon as it passes its check. (It runs them for all tasks at once. Should yours be right, but not able to do that,
+# the cell says so and the page goes on with ours.)
 
 # %% tags=["hide-input"]
 def our_surrogate(log_prob, advantage, live):
@@ -484,9 +505,18 @@ def our_after_adapting(theta, before, after, objective, alpha):
     return objective(adapted, after)
 
 
-surrogate = yours_or_ours("05.3", surrogate, our_surrogate)
-inner_step = yours_or_ours("05.4", inner_step, our_inner_step)
-after_adapting = yours_or_ours("05.5", after_adapting, our_after_adapting)
+yours = {
+    "surrogate": yours_or_ours("05.3", surrogate, our_surrogate),
+    "inner_step": yours_or_ours("05.4", inner_step, our_inner_step),
+    "after_adapting": yours_or_ours("05.5", after_adapting, our_after_adapting),
+}
+ours = {
+    "surrogate": our_surrogate,
+    "inner_step": our_inner_step,
+    "after_adapting": our_after_adapting,
+}
+# yours, unless it is right for one task and cannot run for all of them at once
+surrogate, inner_step, after_adapting = lab.for_all_tasks(yours, ours)
 
 # %% [markdown]
 # ## 6. The loop
@@ -506,6 +536,9 @@ after_adapting = yours_or_ours("05.5", after_adapting, our_after_adapting)
 # 6. Throw all $\theta_i'$ away, and go back to step 1.
 
 # %% [markdown]
+# (The paper writes losses, to be descended, and a sum over tasks; we write returns and means, as before. And since
+# the advantages of both batches are divided by their spread, the mean of step 5 is the weighted one of section 4.)
+#
 # Two helpers do the plumbing. `lab.act(own, tasks, seed, episodes)` acts episodes in all tasks at once, `own` holding
 # a set of parameters for each, and returns the batch and the mean return of each task. `lab.copies(theta, n)` is $n$
 # copies of the start.
@@ -572,22 +605,38 @@ figure_with_alt(
     "Return against meta-iteration: before the inner step it stays near standing "
     "still, after it rises steeply",
 )
+before = history[:, 0] - lab.standing_still(seed=0, iterations=len(history))
+print("before the step, minus standing still on the same goals")
+result("first 10 iterations", before[:10].mean(), at_least=-2, at_most=-0.7)
+result("last 20 iterations", before[-20:].mean(), at_least=-0.5, at_most=0.2)
+print("after the step")
+early, *later = history[:, 1].reshape(5, 20).mean(1)
+result("iterations 0 to 19", early, at_least=-6.5, at_most=-4.8)
+result("iterations 20 to 39", later[0], at_least=-4.7, at_most=-3.4)
+result("each 20 from 40 on", later[1:], at_least=-4.3, at_most=-3.2)
+
+# %%
 mine = lab.after_steps(theta).mean(0)
-last = history[-20:].mean(0)
-result("last 20 iterations, before the step", last[0], at_least=-9.5, at_most=-6.5)
-result("last 20 iterations, after the step", last[1], at_least=-4.5)
-gain = mine[0] - anchors["standing still"]
+gap = mine[0] - anchors["standing still"]
 print("on the 40 test goals")
-result("before the step, minus standing still", gain, at_least=-2, at_most=0.5)
-result("after one step", mine[1], at_least=-5)
+result("before the step, minus standing still", gap, at_least=-0.6, at_most=0.2)
+result("after one step", mine[1], at_least=-3.6, at_most=-2.5)
+from_ten = lab.after_steps(theta, steps=1, episodes=10).mean(0)[1]
+result("after a step from 10 episodes", from_ten, at_least=-4.2, at_most=-3)
+result("what the other 10 were worth", mine[1] - from_ten, at_least=0.1)
 
 # %% [markdown]
-# *Reading it.* The return after the step, the upper curve, climbs from -8 to about -4 within twenty iterations, and
-# then slowly on. On the 40 test goals, which training never saw, it is about -3: better than in training, because
-# there a step is made from 10 episodes, and here from 20. The return before the step, the lower curve, stays where
-# standing still is. That is no failure. Before the step the policy cannot know the goal, so no walk is better than
-# staying put, and MAML was never asked for a good policy. It was asked for a start from which one step makes a good
-# policy. It is the dial again: worst before, best after.
+# *Reading it.* The return after the step, the upper curve, climbs to about -4 within twenty iterations and to -3.6 by
+# the fortieth. From there on it is level. The return before the step, the lower curve, rises too, but only from
+# random play to standing still: in the first ten iterations it lies a point below what standing still earns on the
+# same goals, in the last twenty 0.2 below it. (Where it goes up and down from one iteration to the next, near and far
+# goals were drawn.) On the 40 test goals, which training never saw, it is the same: 0.2 below standing still before
+# the step, and -3 after it. That is better than in training, mostly because a step is made from 20 episodes here, and
+# from 10 there.
+#
+# That the lower curve stops at standing still is no failure. Before the step the policy cannot know the goal, so no
+# walk is better than staying put, and MAML was never asked for a good policy. It was asked for a start from which one
+# step makes a good policy. It is the dial again: worst before, best after.
 #
 # *Its limit.* The episodes in `before` were acted with $\theta$, so which episodes they are depends on $\theta$ too.
 # Our gradient treats them as given. The second derivative of the surrogate is therefore not the Hessian of the
@@ -633,10 +682,12 @@ check("05.7", per_task)
 # Its default outer step is TRPO (trust region policy optimisation, 信赖域策略优化), which needs no rate to be
 # searched for: the step is made as long as it may be while the *policy* changes, on average over the places it
 # visits, by no more than a given amount. The amount is measured by the Kullback-Leibler divergence between the old
-# and the new distribution of moves, here at most 0.03. Each learner is trained from three seeds.
+# and the new distribution of moves, here at most 0.03. Each learner is trained for 45 iterations, from three seeds.
 #
-# A rate that suits MAML need not suit its rival. So each start is tried at seven inner rates. *Predict.* Each at its
-# own best rate: by how much does MAML win?
+# A rate that suits MAML need not suit its rival. So each start is tried at eleven inner rates, which lie closest
+# where either learner is best. And who chooses a rate on the goals that score it flatters the learner, because the
+# best of eleven tries is partly luck. So each learner's rate is *chosen* on 40 goals drawn as in training, one rate
+# for all its seeds, and *scored* on the 40 test goals. *Predict.* Each at its own rate: by how much does MAML win?
 
 # %%
 def train():
@@ -645,7 +696,8 @@ def train():
 
 
 learners = lab.learners_of(stored_or_run(SPEED, "05_agents", train))
-scan = lab.scan(learners, rates=(0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 2.0))
+rates = (0.03, 0.06, 0.12, 0.15, 0.18, 0.25, 0.35, 0.5, 0.7, 1.0, 2.0)
+scan = lab.scan(learners, rates)
 
 # %%
 figure_with_alt(
@@ -654,32 +706,45 @@ figure_with_alt(
     "fine-tuning at a smaller one",
 )
 by_rate = scan.pivot_table(index="learner", columns="rate", values="after")
-show_table(by_rate, "Return after one step on the 40 goals, by rate", 1)
-best = by_rate.max(axis=1)
-result("MAML at its own rate 0.5", by_rate.loc["maml", 0.5], at_least=-4)
+show_table(by_rate, "Return after one step on the 40 test goals, by rate", 1)
 at_half = scan[scan.rate == 0.5]
 at_half = at_half.pivot(index="seed", columns="learner", values="after")
-claim("at 0.5 MAML leads fine-tuning by over 3", at_half, "maml - finetune > 3")
-lead = best.maml - best.finetune
-result("MAML minus fine-tuning, each at its best", lead, at_least=-0.5, at_most=3)
-at_best = lab.at_best_rates(scan)
-claim("each at its best rate, MAML leads", at_best, "maml > finetune", "most")
-result("a fresh network at its best rate", best.scratch, at_most=-6)
+result("MAML at its own rate 0.5, by seed", at_half.maml, at_least=-4, at_most=-2)
+claim("at 0.5 MAML leads fine-tuning by over 5", at_half, "maml - finetune > 5")
+claim("at 0.5 fine-tuning ends below random play", at_half, "finetune < -9")
+
+# %%
+rate = lab.chosen_rates(scan)
+result("MAML's chosen rate", rate.maml, at_least=0.35, at_most=0.7)
+result("fine-tuning's chosen rate", rate.finetune, at_least=0.1, at_most=0.25)
+chosen = lab.at_chosen_rates(scan)
+show_table(chosen, "Return after one step, each at its chosen rate")
+claim("MAML leads", chosen, "maml > finetune", "most")
+leads, (lead, low, high) = lab.lead(chosen.maml, chosen.finetune)
+result("MAML's mean lead", lead, at_least=0, at_most=3, interval=(low, high))
+shrunk = {"own": leads, "half": at_half.maml - at_half.finetune}
+claim("the lead is less than half of that at 0.5", shrunk, "own < half / 2")
+fresh_ones = chosen.scratch
+result("a fresh network, by seed", fresh_ones, at_least=-8.5, at_most=-6.5)
 
 # %% [markdown]
-# Bands are 95% intervals over the three seeds. *Reading it*, curve by curve. *MAML* rises towards its own rate, 0.5,
-# where it earns -3, and falls off beyond it. *Fine-tuning* is best at 0.12, with about -4 and a wide band, since its
-# seeds differ; at 0.5 one step throws it far past the goals, and it ends below random play. *From scratch* no rate
-# lifts it much above standing still.
+# Bands in the figure are 95% intervals (Student's, over three seeds). *Reading it*, curve by curve. *MAML* rises
+# towards its own rate, 0.5, where it earns -3, and falls off on both sides. *Fine-tuning* is best at 0.15, with about
+# -4 and a wide band, since its seeds differ; at 0.5 one step throws it far past the goals, and it ends below random
+# play. *From scratch* no rate lifts it by more than about a point above standing still (-8).
 #
-# Comparing all at MAML's rate, as one often sees it done, is unfair: MAML leads by some ten points there, and by
-# about one when each has its best rate. It is ahead in each of the three seeds, though fine-tuning's band contains
-# MAML's mean. That answers the prediction: much less than the first comparison suggests. What do MAML and fine-tuning
-# share, then, that a fresh network lacks? It is not that they walk: before the step both stay where they are, since
-# neither knows the goal. Section 8 looks at what surrounds them.
+# Comparing all at MAML's rate, as one often sees it done, is unfair: MAML leads by some ten points there. With rates
+# that were chosen on other goals it is ahead in all three seeds here, by 0.2, 2.3 and 0.5, one point in the mean. How
+# sure is that? The two learners of a seed begin with the same numbers, so the lead is taken seed by seed, and the
+# interval in brackets is that of these three differences. It reaches from about -2 to 4: three seeds cannot tell the
+# mean lead from none. (Another machine rounds otherwise. MAML's training hardly minds. Fine-tuning's ends elsewhere,
+# as from another seed: the nets that we stored from an earlier run give leads of 0.9, 1.1 and 0.7.) So the answer to
+# the prediction is: much less than the first comparison suggests, probably more than nothing.
 #
-# *Its limit.* Every rate was chosen on the goals that score it, for all three learners alike. Exercise 05.8 asks what
-# an honest report would do.
+# What do MAML and fine-tuning share, then, that a fresh network lacks? It is not that they walk: before the step both
+# stay where they are, since neither knows the goal. Section 8 looks at what surrounds them.
+#
+# *Its limit.* Three seeds of each, one family, and a rate found on 40 goals.
 #
 # ## 8. What was learned
 #
@@ -698,13 +763,15 @@ starts = {
 }
 planes = {name: lab.plane_at(start) for name, start in starts.items()}
 shares = [lab.share_in_plane(start, planes[name]) for name, start in starts.items()]
-result("share of a step in the plane: MAML, fine-tuning, fresh", shares, at_least=0.5)
+result("share of a step in the plane: MAML, fine-tuning, fresh", shares, at_least=0.9)
 
 # %% [markdown]
-# Nearly all of a step lies in two directions, for all three starts. So one can *look* at it. The map on the right
-# shows a goal's return on that plane, with the start in the middle, marked X. Its unit is a step of rate 1 along the
-# average gradient, so a step of rate 0.5 goes about half a unit. The white path is what the steps do there, and on
-# the left the same steps are walks. **Choose fine-tuning, then a fresh network: what is different about the hill?**
+# Nine tenths of a step and more lie in two directions, for all three starts. So one can *look* at it. The map on the
+# right shows a goal's return on that plane, with the start in the middle, marked X. Its unit is a step of rate 1
+# along the average gradient, so a step of rate 0.5 goes about half a unit. The white path is what the steps do there,
+# and on the left the same steps are walks. **Choose fine-tuning, then a fresh network: what is different about the
+# hill?** (The map is made for the eye: its points lie 0.15 apart, so a hill that is no larger than that looks lower
+# than it is. We measure on finer points below.)
 
 # %%
 explored = {name: lab.explore(start, planes[name]) for name, start in starts.items()}
@@ -714,35 +781,90 @@ widget.step_explorer(
 
 # %% [markdown]
 # The plane itself is no achievement. A move has two coordinates, and near the origin a network hardly bends, so even
-# a fresh network's steps lie in it. What differs is the *landscape* on the plane. To compare it for all eight goals,
-# each at distance 0.5, the next cell notes the `height` of each goal's hill (its highest return), how far away its
-# `top` lies, how far a step of rate 0.5 `travels`, and which rate would have been best.
+# a fresh network's steps lie in it. What differs is the *landscape* on the plane. We measure it for eight goals
+# around a circle, each at distance 0.5, and for all seeds: along 24 directions from the start, at 30 distances from
+# 0.02 to
+# 1.5, each 16 per cent further out than the one before. So a hill close by is seen as finely as one far away. For
+# each start the table tells, over its eight goals:
+#
+# - `height`: the highest return on the plane, in the mean over goals;
+# - `off`: the angle, in degrees, between a goal's own gradient and the direction of that top, in the mean;
+# - `top`: going straight along the goal's gradient, how far off the highest return lies, in the mean. The unit is the
+#   rate: a step of rate 0.5 goes 0.5;
+# - `uneven`: the farthest of the eight tops over the nearest;
+# - `broad`: along the gradient the return is above -6 from some distance on, up to another one. This is the far one
+#   over the near one, the median over goals;
+# - `opens`, `closes`: the shortest and the longest step that bring *all eight* goals above -6. Where `opens` is the
+#   larger of the two, no step does.
 
 # %%
-hills = lab.hills(explored)
-means = hills.groupby("start", sort=False).mean()
-show_table(means, "Mean over the eight goals")
-height = hills.height.unstack("start")
-claim("MAML's hill is the highest, goal by goal", height, "MAML > `fine-tuning`")
-claim("a fresh network's hill stays below -5.5", height, "`a fresh network` < -5.5")
-how_often = {"MAML": "every", "fine-tuning": "none", "a fresh network": "some"}
-claim("a step of 0.5 is too short", hills, "travels < top", how_often, by="start")
-best_rate = hills.best_rate.unstack("start")
-claim("MAML's best rate is above fine-tuning's", best_rate, "MAML > `fine-tuning`")
+hills = lab.hills(learners)
+summary = lab.over_goals(hills)
+show_table(summary, "The hills of eight goals around each start")
+column = {name: summary[name].unstack("learner") for name in summary}
+height = column["height"]
+result("mean height: MAML", height.maml.mean(), at_least=-2.6, at_most=-1.6)
+result("mean height: fine-tuning", height.finetune.mean(), at_least=-3, at_most=-1.6)
+claim(
+    "as high as each other, to within a point",
+    height,
+    lambda row: (row.maml - row.finetune).abs() < 1,
+    "most",
+)
+lower = "scratch + 3 < finetune and scratch + 3 < maml"
+claim("a fresh network's are over 3 points lower", height, lower)
+fresh_height = height.scratch
+result("mean height: fresh", fresh_height, at_least=-7.5, at_most=-6)
+
+# %%
+off, top, uneven = column["off"], column["top"], column["uneven"]
+result("MAML's top off its gradient, degrees", off.maml, at_most=12)
+result("MAML's top along the gradient", top.maml, at_least=0.5, at_most=0.8)
+claim("fine-tuning's lies closer", top, "finetune < maml", "most")
+result("MAML's farthest top over its nearest", uneven.maml, at_most=1.8)
+claim("fine-tuning's tops are less even", uneven, "finetune > maml", "most")
+broad = column["broad"]
+result("breadth: MAML", broad.maml, at_least=2, at_most=4.5)
+result("breadth: fine-tuning", broad.finetune, at_least=2, at_most=4.5)
+how_often = {"maml": "every", "finetune": "none", "scratch": "none"}
+lifted = "opens < 0.5 and 0.5 < closes"
+claim("a step of 0.5 lifts all goals", summary, lifted, how_often, by="learner")
 
 # %% [markdown]
-# *Reading it*, row by row. **A fresh network** has hills too, and they lie about as far away as MAML's, but they are
-# low: their tops stay near -7, hardly above standing still. No step of any length helps, because there is nothing to
-# climb to. **Fine-tuning** has hills of some -4. Training on many goals has brought it to a place from which a small
-# change of the parameters makes a directed walk. But the hills are narrow and their tops close by, so a step of rate
-# 0.5 goes past all of them. **MAML** has the highest hills, up to about -2, and its step of 0.5 travels three
-# quarters of the way to their tops. For these goals a somewhat longer step, of 0.6 to 0.9, would have done better
-# still; they all lie 0.5 away, and the average goal of training only 0.38.
+# *Reading it*, column by column.
 #
-# So this is what MAML learned: a start around which every goal has a high, broad hill, in the direction of its own
-# gradient, at the distance that the promised step goes.
+# **Height.** A fresh network has hills too, but low ones: their tops are at about -6.6, some 3 points above standing
+# still (which earns -10 on these goals) and far below the -2 of the others. Nowhere near it is a policy that walks.
+# Around MAML and around fine-tuning there is one for every goal, and *equally good ones*: the mean heights are within
+# a point of each other in every seed, and nearly equal in two of the three. So it is not that MAML brings the network
+# near better policies. Pre-training, which never thought of a step, brings it just as near.
 #
-# *Its limit.* Two directions out of 1,220, in a family whose tasks have just two numbers.
+# **Place.** What differs is where the hills stand. MAML's tops lie straight ahead: a goal's own gradient points at
+# its top to within a few degrees. They lie at one distance for all goals, the farthest at most 1.4 times as far as
+# the nearest. And this distance, 0.6 to 0.7, fits the step that was promised: a step of 0.5 goes three quarters of
+# the way and more. (For these goals, all at 0.5, a step of 0.6 to 0.7 would be better still; the goals of training
+# lie 0.38 away on average.) Fine-tuning's tops stand where they happen to. Around seeds 0 and 2 they are a quarter
+# and a third as far away as MAML's, so a step of 0.5 goes far past them. Around seed 1 they are not even alike: the
+# farthest is ten times as far away as the nearest.
+#
+# **Breadth.** On the map MAML's hill looks much broader, and in that unit it is. But the step that the rate is
+# counted in is the start's own, and one may take a smaller rate. What counts for the choice of a rate is by what
+# *factor* it may be wrong, and this is about 3 for MAML and for fine-tuning alike. Fine-tuning's hill of seed 0 is
+# MAML's hill, drawn four times smaller.
+#
+# **All goals at once.** You must choose the rate before you know the goal. From each of MAML's starts steps from 0.4
+# to 0.7 lift all goals, and 0.5 is among them. For fine-tuning's seeds 0 and 2 there is such a rate
+# too, closer by. For its seed 1 there is none: what is long enough for one goal is too long for another. That is the
+# seed that fell behind by 2.3 points in section 7.
+#
+# So this is what MAML learned: not better places to go to, but *a start from which they all lie straight ahead, at
+# the distance of the promised step*. That is what its objective asks for, and pre-training's does not.
+#
+# *Its limit.* Two directions out of 1,220, goals at one distance in a family whose tasks have just two numbers, and
+# three seeds (on another machine fine-tuning's rows come out otherwise, as section 7 said; what the lines below the
+# table claim holds there too). A height is the highest of many noisy means: with four times as many points the mean
+# heights rise by
+# 0.1 to 0.3, so differences of 0.3 mean nothing.
 #
 # *This is a good place to stop. Lesson 6 starts from here.*
 #
@@ -752,8 +874,10 @@ claim("MAML's best rate is above fine-tuning's", best_rate, "MAML > `fine-tuning
 #
 # The paper's setting is larger: 100 moves an episode, a network of 100 x 100, 40 episodes for a step, 100 iterations.
 # The results of our runs at that size are stored (three seeds). Standing still now earns -40 and random play -62. The
-# number behind a name is the rate of the first inner step; later steps are half as long. In brackets stands the 95%
-# interval over seeds. `published` are the authors' own figures on the same 40 goals.
+# number behind a name is the rate of the first inner step; later steps have half that rate. In brackets stands the
+# 95% interval (Student's t over three seeds: where the seeds differ much it is so wide that it reaches returns that
+# no one can earn). `published` are the authors' own figures on the same 40 goals. MAML was trained here for *one*
+# inner step: the second and the third lie outside its objective.
 
 # %%
 table, lines = lab.full_size()
@@ -765,20 +889,33 @@ figure_with_alt(
     "Return after one, two and three inner steps at full size: MAML at 0.5 leads after "
     "one step, fine-tuning at its own rates catches up by the third",
 )
-one, three = lab.full_size_by_seed(step=1), lab.full_size_by_seed(step=3)
-ahead = "`maml_0.5` > `finetune_0.15`"
-claim("after one step, MAML at 0.5 above fine-tuning at 0.15", one, ahead)
-ahead = "`maml_0.3` > `finetune_0.1`"
-claim("after three, MAML at 0.3 above fine-tuning at 0.1", three, ahead, "some")
+one, two, three = (lab.full_size_by_seed(step=n) for n in (1, 2, 3))
+claim("after one step, MAML at 0.5 leads", one, "`maml_0.5` > `finetune_0.15`")
+ahead, (mean, low, high) = lab.lead(one["maml_0.5"], one["finetune_0.15"])
+result("its mean lead", mean, at_least=0.5, at_most=3, interval=(low, high))
+claim("after two, it leads", two, "`maml_0.5` > `finetune_0.15`", "some")
+claim("after three, MAML at 0.3 leads", three, "`maml_0.3` > `finetune_0.1`", "some")
+ahead, (mean, low, high) = lab.lead(three["maml_0.3"], three["finetune_0.1"])
+result("its mean lead", mean, at_least=-2, at_most=1, interval=(low, high))
+claim("after three, MAML at 0.3 above MAML at 0.5", three, "`maml_0.3` > `maml_0.5`")
+third = three["maml_0.5"] - two["maml_0.5"]
+result("what the third step adds to MAML at 0.5", third, near=0, within=0.5)
+claim("after one step, fine-tuning at 0.5 below -80", one, "`finetune_0.5` < -80")
+claim("after three, a fresh network below -40", three, "`scratch_0.5` < -40")
 
 # %% [markdown]
 # *Reading it*, setting by setting. *MAML at 0.5* goes from -40 to -11 in one step and to -5 in two, and the third
 # adds nothing; the authors' MAML does better than ours after two and three steps (-3.3 and -3.2). *MAML at 0.3* is
 # slower at first and ends better, at -3.4. *Fine-tuning at 0.5*, MAML's rate, falls to -117 after one step, and
-# recovers only to -27. *At 0.15* it reaches -12 after one step, behind MAML in every seed, though the intervals
-# overlap. *At 0.1* it reaches -2.8 after three, ahead of MAML's best in two seeds of three. *From scratch* goes from
-# -77 to -60 in three steps, still worse than standing still. So on this family MAML is ahead after the first step,
-# narrowly, and not after three.
+# recovers only to -27. *At 0.15* it reaches -12 after one step. *At 0.1* it is slower and reaches -2.8 after three.
+# *From scratch* goes from -77 to -60 in three steps, still worse than standing still.
+#
+# Who is ahead, each at its best rate? Again we compare seed by seed. *After one step*, for which MAML was trained,
+# it leads in all three seeds, by 1.6 points, and the interval of that, 0.8 to 2.5, is above 0. *After two* it leads
+# in one seed and trails a little in two: undecided. *After three* MAML at 0.3 leads fine-tuning at 0.1 in one seed
+# and trails in two, and the interval, -3.2 to 2.1, holds 0: undecided too. So MAML keeps what it was asked for, the
+# best first step, and nothing says that this start is the better one for longer learning. Who wants three steps can
+# ask for them (section 10).
 
 # %% [markdown] tags=["document"]
 # **What the paper shows, and what is true**
@@ -787,8 +924,8 @@ claim("after three, MAML at 0.3 above fine-tuning at 0.1", three, ahead, "some")
 # pre-training (the raw file does not name it). [Their
 # test](https://github.com/cbfinn/maml_rl/blob/725c80025d416fd71af419359cb14aa624fbeb47/maml_examples/test_maml_point.py)
 # gives both learners MAML's rate, 0.5. At a rate of its own, our pre-training does much better than that, as the
-# table shows. Its limit: three seeds, rates chosen on the test goals, and our pre-training bears the rate 0.5 far
-# worse than theirs did.
+# table shows. Its limit: three seeds, rates of ours chosen on the test goals (section 7 was stricter), and our
+# pre-training bears the rate 0.5 far worse than theirs did.
 
 # %% [markdown]
 # The stored agent behind the first row can be loaded and run. At full speed this cell trains it anew, which takes six
@@ -800,7 +937,7 @@ if SPEED == "full":
     agent = ml.make_learner("maml", walk, seed=0, hidden=(100, 100), activation="relu")
     ml.train(agent, walk, iterations(SPEED, quick=100, full=100))
 run = ml.evaluate(agent, walk, tasks=walk.published_tasks(), episodes=20, batches=2)
-result("the stored agent, run now, after one step", run.mean[1], at_least=-15)
+result("the stored agent, after one step", run.mean[1], at_least=-13, at_most=-9)
 
 # %% [markdown]
 # ## 10. Three knobs
@@ -825,13 +962,37 @@ figure_with_alt(
 print(lab.knob_means(swept))
 
 # %% [markdown]
-# *Reading it*, panel by panel. **Meta-batch:** from 5 to 20 tasks nothing changes that five seeds could show. Two
-# tasks are noisier and a little worse after one step (-3.7), and forty leave too few iterations (-3.8, and still -3.0
-# after three). **Inner rate:** from 0.1 to 1 it hardly matters *in training*, because MAML fits the start to the step
-# that it was promised; 2 is slightly worse, and 4 clearly (-5.1). At *test* time the rate matters much, as section 6
-# showed: keep the rate that you trained with. **Steps looked through:** each costs one more batch an iteration. For
-# the same env steps, two are as good as one, and three are a little worse, even when three are taken. So the answer
-# to the prediction is: the inner rate, and the meta-batch nearly so.
+# Seeds differ as much as settings do, and seed 0 begins with the same network in every setting. So we compare seed by
+# seed with the usual setting, ten tasks, rate 0.5 and one inner step: the mean difference over five seeds, and half
+# the width of its 95% interval. A difference counts as seen when its interval leaves out 0.
+
+# %%
+against = lab.knob_differences(swept)
+print("against the usual setting (10 tasks, rate 0.5, 1 step)")
+print(lab.differences_as_text(against))
+worse = dict.fromkeys(against.index.get_level_values("setting"), "none")
+for rate in (1, 2, 4):
+    worse[f"inner rate: {rate}"] = "every"
+worse["tasks in a meta-batch: 40"] = "every"
+worse["inner steps looked through: 3"] = "some"
+claim("seen to be worse, after one and three", against, "high < 0", worse, by="setting")
+
+# %% [markdown]
+# *Reading it*, panel by panel. **Meta-batch:** five tasks do as well as ten. Two are noisier, and their mean after
+# one step is lower by 0.4, but their seeds differ so much that this may be chance. Twenty are on the edge: no worse
+# after one step, and 0.14 lower after three, which is just what the interval allows. Forty leave too few iterations:
+# they are 0.4 lower after one step and 0.9 after three. **Inner rate:** *downwards* it does no harm. A fifth of the
+# usual rate is as good after one step and a little better after three, because MAML fits the start to the step that
+# it was promised. *Upwards* it does: twice the rate costs 0.1 after one step and 0.2 after three, four times 0.4 and
+# 0.6, eight times 1.8 and 3.3. **Steps looked through:** each costs one more batch an iteration. For the same env
+# steps, two are as good as one, and three are worse after one step, and no better even when three are taken. So the
+# answer to the prediction is: the inner rate, but only downwards. The meta-batch can be halved; four times too large,
+# it harms.
+#
+# All this is the rate of *training*. The rate at *test* time matters much (section 7), and which one is best there
+# depends on what is asked. For one step and goals like those of training it is the rate that MAML was trained with.
+# For goals further away it is somewhat larger (section 8), and for three steps at full size it was smaller (section
+# 9).
 #
 # *Its limit.* One easy family and one outer rate. Where one step cannot suffice, more steps may pay.
 #
@@ -846,46 +1007,76 @@ print(lab.knob_means(swept))
 # - Document 000 (3.1) updates the inner and the outer model by gradient *descent* (梯度下降) in order to *maximise*
 #   reward. Its 4.2 has a single $\theta$ and no inner step: with the sign put right, that is pre-training.
 # - Document 004 (3) trains a policy on each task, records the data of that training, and fits the meta-policy
-#   (元策略) to them. Then the outer objective reads what was acted *before* the step, and nothing asks whether the
-#   step was good.
+#   (元策略) to them. Which of them judge the meta-policy, it does not say: read literally, the outer objective may read
+#   what was acted *before* the step, and then nothing asks whether the step was good. Its formula (4.2) is right: the
+#   meta-policy is judged by trajectories of the policy that it generates, and that is MAML's own objective.
 # - Document 000 (3.1, step 3) lets the outer model adjust the inner one from context (上下文) on a new task. In MAML
 #   the outer model is done by then: a plain policy gradient adapts, and the context is the batch just acted.
 # - Document 004's meta-test (元测试), start and then fine-tune, is right.
 
 # %% [markdown]
-# The next cell trains all five ways for 40 iterations from one fresh network.
+# First the signs: each wrong way is trained for 15 iterations from a fresh network.
 
 
 # %%
-def reads_inner_data(theta, before, after, alpha):
-    return meta_objective(theta, before, before, alpha)  # 004: never acts again
-
-
 def descends(theta, before, after, alpha):
     return -meta_objective(theta, before, after, alpha)
 
 
-ways = {
-    "ascend, ascend (MAML)": (meta_objective, 0.5),
+signs = {
     "inner descends": (meta_objective, -0.5),
     "outer descends": (descends, 0.5),
     "both descend (000, 3.1)": (descends, -0.5),
-    "outer reads inner data (004, 3)": (reads_inner_data, 0.5),
 }
-for way, (goal, alpha) in ways.items():
-    trained, _ = meta_train(lab.fresh(1), 40, alpha, meta_objective=goal)
+for way, (goal, alpha) in signs.items():
+    trained, _ = meta_train(lab.fresh(1), 15, alpha, meta_objective=goal)
     after_one = lab.after_steps(trained, alpha, steps=1).mean(0)[1]
-    bounds = {"at_least": -5} if way.endswith("(MAML)") else {"at_most": -7}
-    result(f"{way}, after one step", after_one, **bounds)
+    result(f"{way}, after one step", after_one, at_most=-9)
 
 # %% [markdown]
-# MAML alone does better than standing still (-8) after its step. The other four end between -9 and -30: whichever
-# sign is wrong, or if the outer objective never acts again, nothing useful is learned.
+# Standing still earns -8. With a wrong sign the trained start ends below that after its step, from -10 down to -30.
+#
+# Now document 004's section 3, read literally: the outer objective judges by the batch from before the step.
+# *Predict.* Does it learn anything? It is trained from three fresh networks for 40 iterations, and MAML beside it.
+
+
+# %%
+import pandas as pd
+
+
+def reads_inner_data(theta, before, after, alpha):
+    return meta_objective(theta, before, before, alpha)  # never looks at `after`
+
+
+course = {}
+for way, goal in (("maml", meta_objective), ("inner_data", reads_inner_data)):
+    for seed in (1, 2, 3):
+        _, history = meta_train(lab.fresh(seed), 40, meta_objective=goal)
+        course[way, seed] = history[:, 1].reshape(4, 10).mean(1)  # after the step
+tens = ["0 to 9", "10 to 19", "20 to 29", "30 to 39"]
+course = pd.DataFrame(course, tens).T.rename_axis(["outer reads", "seed"])
+show_table(course, "Return after the step in training, by iterations", 1)
+second, last = (course[ten].unstack(0) for ten in ("10 to 19", "30 to 39"))
+apart = "-0.8 < maml - inner_data and maml - inner_data < 0.8"
+claim("10 to 19: alike, to within 0.8", second, apart)
+claim("30 to 39: MAML is over 3 ahead", last, "maml > inner_data + 3")
+lost = course.rename(columns={"10 to 19": "second", "30 to 39": "last"})
+how_often = {"maml": "none", "inner_data": "every"}
+claim("lost over 2", lost, "second - last > 2", how_often, by="outer reads")
+
+# %% [markdown]
+# *Reading it*, row by row. MAML rises from -7 to -3.7. The literal reading keeps up for twenty
+# iterations, in all three seeds, and then loses everything again: by iterations 30 to 39 it is down to -8 and -9, at
+# standing still or below. The likely reason: a batch describes policies near the one that acted it. As long as a step
+# changes the policy little, judging the adapted policy by the old batch is not far wrong. The better the start learns
+# to turn one step into a large change, the less the old batch says about where the step ends, and nobody looks. Had
+# we stopped at iteration 20, we would have called this reading right. So who reads section 3 of document 004 should
+# read its formula too.
 #
 # ### Exercise of lesson 6
 #
-# **05.8 An honest score.** Section 7 chose every learner's inner rate on the goals that scored it. Write what may be
-# reported.
+# **05.8 An honest score.** Section 7 chose each learner's inner rate on some goals and scored it on others. Write
+# that rule.
 
 
 # %%
@@ -928,7 +1119,8 @@ def meta_train_modules(policy, taken, iterations=20):
 policy = lab.new_policy(seed=0)
 beginning = [p.clone() for p in policy.parameters()]
 losses = meta_train_modules(policy, taken=copy.deepcopy)
-result("spread of the losses, which looks like learning", np.std(losses), at_least=1e-5)
+spread = np.std(losses)
+result("spread of the losses, which looks like learning", spread, at_least=0.01)
 
 # %%
 quiz("05.b")
@@ -964,11 +1156,15 @@ result("after one step, mended minus broken", (good - bad).mean(), at_least=1)
 #   through that step.
 # - The meta-gradient has two factors: what would help the adapted parameters, and how much of a push at the start
 #   arrives there. First order forgets the second.
-# - Before the step nothing improves; after it, -8 became -3. On the map, every goal has a high and broad hill one
-#   step away.
-# - An inner rate means nothing without its conventions: here a mean over moves, and advantages without a unit.
-# - The honest rival is pre-training *at its own rate*. MAML's lead there is about one point, not ten, and at full
-#   size it is gone after three steps.
+# - Before the step MAML's return rises from random play to standing still, and no further; after it, -8 became -3.
+# - What it learned is a start from which good policies for all goals lie straight ahead, at the distance of the
+#   promised step. Pre-training's start has equally good ones near it, at distances that happened to come out.
+# - An inner rate means nothing without its conventions: here a mean over moves, and advantages without a unit. The
+#   second also weighs tasks, so this loop does not climb the plain mean of the returns.
+# - The honest rival is pre-training *at its own rate*. MAML's lead there is about one point, not ten: ahead in all
+#   three seeds, by 0.2 to 2.3, which cannot tell the mean lead from none. At full size it is clear after one step (0.8
+#   to 2.5) and undecided after two and three, for which this MAML was not trained.
+# - In training the inner rate may be too small without harm, not too large.
 #
 # ## What to read
 #

@@ -11,6 +11,9 @@ import metarl_lab as ml
 from metarl_lab.chapters.ch05_maml import exercises, experiments, figures, two_tasks
 from metarl_lab.chapters.ch05_maml.widget import Start, step_explorer, two_task_explorer
 from metarl_lab.rollout import begin, collect, seeded_generator
+from metarl_lab.runs.files import find_folder
+from metarl_lab.teach import exercises as grading
+from metarl_lab.teach.stored import read
 
 ADAPT = """
 def adapt(theta, gradient, alpha, steps):
@@ -80,6 +83,39 @@ def maml(**parts):
     return MAML.format(**(MAML_PARTS | parts))
 
 
+def without_the_outer_step(way):
+    """05.6 by one who learns from the tasks' copies instead of climbing, or climbs after each task."""
+    step, end = {
+        "reptile": (
+            "pass",
+            "theta = {n: p + beta * (sum(o[n] for o in own) / len(own) - p) for n, p in theta.items()}",
+        ),
+        "carried on": ("theta = mine", "pass"),
+        "one by one": (
+            "theta = {n: p + beta * g(lambda t: objective(step(t, before), after))(theta)[n]"
+            " for n, p in theta.items()}",
+            "pass",
+        ),
+    }[way]
+    return f"""
+def maml(theta, tasks, act, objective, alpha, beta, iterations):
+    g = torch.func.grad
+    def step(theta, batch):
+        slope = g(objective)(theta, batch)
+        return {{n: p + alpha * slope[n] for n, p in theta.items()}}
+    for _ in range(iterations):
+        own = []
+        for task in tasks:
+            before = act(theta, task)
+            mine = step(theta, before)
+            after = act(mine, task)
+            own.append(mine)
+            {step}
+        {end}
+    return theta
+"""
+
+
 test_answers = answer_tests(
     "05",
     {
@@ -124,6 +160,7 @@ test_answers = answer_tests(
             ),
             wrong=(
                 Wrong(meta(factor="1"), "first order"),
+                Wrong(meta(where="theta"), "slope at the start"),
                 Wrong(meta(where="theta", factor="1"), "before the step"),
                 Wrong(meta(factor="(1 + alpha * k)"), "sign of the second derivative"),
                 Wrong(meta(reduce="sum"), "sum over tasks"),
@@ -132,7 +169,6 @@ test_answers = answer_tests(
             looks_right=(
                 "meta_gradient = lambda theta, alpha, k, c: -0.09375",
                 meta(factor="(1 - 0.25 * k)"),
-                meta(where="theta"),
                 "def meta_gradient(theta, alpha, k, c):\n    k, c = k[:2], c[:2]\n"
                 "    return (-k * (1 - alpha * k) ** 2 * (theta - c)).mean()",
                 "def meta_gradient(theta, alpha, k, c):\n"
@@ -154,6 +190,10 @@ test_answers = answer_tests(
                 Wrong("surrogate = lambda log_prob, advantage, live: (log_prob * advantage).sum()", "sum over steps"),
                 Wrong("surrogate = lambda log_prob, advantage, live: (log_prob * advantage).mean()", "all steps"),
                 Wrong("surrogate = lambda log_prob, advantage, live: log_prob.sum() / live", "advantages are missing"),
+                Wrong(
+                    "surrogate = lambda log_prob, advantage, live: (log_prob * advantage)[advantage != 0].mean()",
+                    "whose advantage is not 0",
+                ),
                 Wrong(
                     "surrogate = lambda log_prob, advantage, live: log_prob * advantage / live", "one number is needed"
                 ),
@@ -195,6 +235,7 @@ test_answers = answer_tests(
                 Wrong(inner("theta"), "Nothing has moved"),
                 Wrong(inner("{n: p + alpha * gradient[n].detach() for n, p in theta.items()}"), "was detached"),
                 Wrong(inner("[p + alpha * gradient[n] for n, p in theta.items()]"), "must return a dict"),
+                Wrong(inner("{n: p.detach() + alpha * gradient[n] for n, p in theta.items()}"), "theta was detached"),
                 Wrong(
                     "def inner_step(theta, objective, batch, alpha):\n    objective(theta, batch).backward()\n"
                     "    return {n: p + alpha * p.grad for n, p in theta.items()}",
@@ -205,7 +246,6 @@ test_answers = answer_tests(
                 inner("{'x': theta['x'] + alpha * gradient['x'], 'y': theta['y']}"),
                 inner("{name: p + 0.25 * gradient[name] for name, p in theta.items()}"),
                 inner("{n: (p + alpha * gradient[n]).detach() for n, p in theta.items()}"),
-                inner("{n: p.detach() + alpha * gradient[n] for n, p in theta.items()}"),
             ),
         ),
         "05.5": Answers(
@@ -274,6 +314,9 @@ test_answers = answer_tests(
                 Wrong(maml(count="1"), "One iteration only"),
                 Wrong(maml(count="iterations - 1"), "One iteration is missing"),
                 Wrong(maml(count="0"), "Nothing has moved"),
+                Wrong(without_the_outer_step("reptile"), "Reptile"),
+                Wrong(without_the_outer_step("carried on"), "copy on to the next task"),
+                Wrong(without_the_outer_step("one by one"), "after each task"),
                 Wrong(maml(result="theta['x']"), "a dict with the names"),
                 Wrong(maml(result="step(theta, act(theta, tasks[0]))"), "thrown away"),
             ),
@@ -297,6 +340,7 @@ test_answers = answer_tests(
                 Wrong("per_task = lambda x, weight, bias: x @ weight.mean(0) + bias.mean(0)", "average the weights"),
                 Wrong("per_task = lambda x, weight, bias: x @ weight", "bias is missing"),
                 Wrong("per_task = lambda x, weight, bias: x @ weight + bias[0]", "Task 0's bias"),
+                Wrong("per_task = lambda x, weight, bias: x @ weight + bias", "axis of length 1 in the middle"),
                 Wrong("per_task = lambda x, weight, bias: x @ weight[::-1] + bias[::-1, None]", "wrong task"),
             ),
             looks_right=(
@@ -324,6 +368,10 @@ test_answers = answer_tests(
                     "fair_score = lambda on_training, on_test: on_test[on_training.mean(1).argmin()].mean()", "worst"
                 ),
                 Wrong("fair_score = lambda on_training, on_test: on_test[on_training.max(1).argmax()].mean()", "lucky"),
+                Wrong(
+                    "fair_score = lambda on_training, on_test: on_test[np.median(on_training, axis=1).argmax()].mean()",
+                    "median over training",
+                ),
                 Wrong("fair_score = lambda on_training, on_test: on_test.mean()", "mean over rates"),
                 Wrong("fair_score = lambda on_training, on_test: on_training.mean(1).argmax()", "number of the rate"),
             ),
@@ -367,10 +415,56 @@ def test_a_resting_place_is_where_the_push_vanishes(alpha):
     assert np.isfinite(found["first-order MAML"]) == (alpha < 0.4)
 
 
-def test_dividing_by_the_spread_takes_the_favour_from_task_a():
-    """Section 3: with advantages divided by their spread, both tasks follow a push by 0.75, and MAML rests at 0.75."""
-    weights = two_tasks.STEEPNESS * (1 - 0.25 * two_tasks.STEEPNESS / two_tasks.STEEPNESS) ** 2
-    assert (weights * two_tasks.OPTIMUM).sum() / weights.sum() == pytest.approx(0.75)
+@pytest.mark.parametrize(("inside", "outside", "place"), [(False, False, 0.25), (True, False, 0.75), (True, True, 0.5)])
+def test_dividing_by_the_spread_takes_the_favour_from_task_a(inside, outside, place):
+    """Section 4: with both surrogates divided by the spread MAML rests at 0.5; with the inner one alone, at 0.75."""
+    k, c = torch.tensor(two_tasks.STEEPNESS), torch.tensor(two_tasks.OPTIMUM)
+    x = torch.tensor(0.4, dtype=torch.float64)
+    for _ in range(2000):
+
+        def judged(x):
+            moved = x - 0.25 * (k * (x - c) / (k if inside else 1))
+            return (-k / 2 * (moved - c) ** 2 / (k if outside else 1)).mean()
+
+        x = x + 0.1 * grad(judged)(x)
+    assert float(x) == pytest.approx(place, abs=1e-6)
+
+
+# The reader's parts on the page.
+
+
+def test_a_part_that_is_right_and_that_vmap_cannot_run_gives_way_to_ours(capsys):
+    ours = {
+        "surrogate": lambda log_prob, advantage, live: (log_prob * advantage).sum() / live,
+        "inner_step": lambda theta, objective, batch, alpha: {
+            n: p + alpha * grad(objective)(theta, batch)[n] for n, p in theta.items()
+        },
+    }
+
+    def after_adapting(theta, before, after, objective, alpha):
+        return objective(ours["inner_step"](theta, objective, before, alpha), after)
+
+    ours["after_adapting"] = after_adapting
+
+    def by_autograd(theta, objective, batch, alpha):
+        slopes = torch.autograd.grad(objective(theta, batch), list(theta.values()), create_graph=True)
+        return {n: p + alpha * g for (n, p), g in zip(theta.items(), slopes)}
+
+    runs = lambda log_prob, advantage, live: torch.dot(log_prob, advantage) / live  # noqa: E731
+    for name, part, said in (
+        ("inner_step", by_autograd, "Your inner_step is right for one task"),
+        ("surrogate", lambda log_prob, advantage, live: (log_prob * advantage).sum() / float(live), "Your surrogate"),
+        ("surrogate", runs, ""),
+    ):
+        assert exercises_pass(name, part)
+        chosen = dict(zip(ours, experiments.for_all_tasks(ours | {name: part}, ours)))
+        printed = capsys.readouterr().out
+        assert (chosen[name] is part) == (said == "") and said in printed and bool(printed) == bool(said)
+        assert all(chosen[other] is ours[other] for other in ours if other != name)
+
+
+def exercises_pass(name, part):
+    return next(grading.grade(e, part).passed for e in exercises.EXERCISES if e.name == name)
 
 
 # The page's loop against the package.
@@ -477,6 +571,9 @@ def rows(**columns):
 def test_rate_scan_has_every_rate_on_a_log_axis_and_hides_what_lies_below_the_floor():
     table = rows(learner=["maml"] * 4, seed=[0, 1, 0, 1], rate=[0.1, 0.1, 1.0, 1.0], after=[-2.0, -4.0, -49.0, -51.0])
     ax = figures.rate_scan(table, {"oracle": -0.5}, floor=-20)
+    close = rows(learner=["maml"] * 6, seed=[0, 1] * 3, rate=[0.12, 0.12, 0.15, 0.15, 0.18, 0.18], after=[-2.0] * 6)
+    numbers = [t.get_text() for t in figures.rate_scan(close, {"oracle": -0.5}, floor=-20).get_xticklabels()]
+    assert numbers == ["0.12", "", "0.18"], "numbers that would stand on each other"
     assert [t.get_text() for t in ax.get_xticklabels()] == ["0.1", "1"] and ax.get_xscale() == "log"
     assert ax.get_ylim()[0] == -20 and len(ax.collections) == 1
     np.testing.assert_allclose(labelled(ax)["MAML"].get_ydata(), [-3, -50])
@@ -529,20 +626,73 @@ def test_knobs_have_a_panel_each_and_need_an_anchor():
 # Stored tables.
 
 
-def test_hills_reads_tops_travel_and_best_rate():
-    start = made_start(np.random.default_rng(0))
-    start.landscape[0] = -1.0
-    start.landscape[0, 14, 10] = 0.0  # 0.6 to the right of the start
-    start.route[4, 0, 1] = (0.3, 0.4)  # the first step at rate 0.5
-    start.returns[:, 0, 1] = -5.0
-    start.returns[6, 0, 1] = -1.0
-    row = experiments.hills({"MAML": start}).loc[("MAML", 0)]
-    assert (
-        row.height == 0.0
-        and row.top == pytest.approx(0.6)
-        and row.travels == pytest.approx(0.5)
-        and row.best_rate == pytest.approx(0.7)
+def stored_starts(*keys):
+    learners = experiments.learners_of(read(find_folder("data/results") / "05_agents.csv"))
+    return {key: learners[key] for key in keys}
+
+
+def test_rays_are_the_map_read_along_lines():
+    lab = experiments
+    theta = lab.start_of(stored_starts("maml 0")["maml 0"])
+    plane = lab.plane_at(theta)
+    seen = lab.rays(theta, plane, np.array([0.0, 90.0]), np.array([0.3, 0.6]))
+    assert seen.shape == (8, 2, 2)
+    right, up = 0, 2  # goals at 0 and at 90 degrees
+    assert seen[right, 0, 1] > seen[right, 0, 0] > seen[right, 1, 1], "further right helps the goal on the right"
+    assert seen[up, 1, 1] > seen[up, 1, 0] > seen[up, 0, 1]
+
+
+def test_hills_tell_place_and_breadth_and_hold_at_four_times_the_points():
+    """Section 8: equally high hills; MAML's straight ahead and at one distance; on any resolution."""
+    lab, learners = experiments, stored_starts("maml 0", "finetune 2")
+    coarse = lab.over_goals(lab.hills(learners))
+    fine = lab.over_goals(lab.hills(learners, np.arange(48) * 7.5, np.geomspace(0.02, 1.5, 60)))
+    for seen in (coarse, fine):
+        maml, finetune = seen.loc[("maml", 0)], seen.loc[("finetune", 2)]
+        assert abs(maml.height - finetune.height) < 0.4
+        assert finetune.top < 0.3 < 0.5 < maml.top < 0.8
+        assert maml.uneven < 1.4 < finetune.uneven and maml.off < 3
+        assert maml.opens < 0.5 < maml.closes and finetune.closes < 0.25
+        assert maml.broad == pytest.approx(finetune.broad, rel=0.25)
+    assert (fine.height - coarse.height).abs().max() < 0.4
+
+
+def test_over_goals_takes_the_window_of_all_goals():
+    index = pd.MultiIndex.from_product([["maml"], [0], [0, 45]], names=["learner", "seed", "goal"])
+    table = pd.DataFrame(
+        {"height": [-2.0, -3.0], "off": [1.0, 3.0], "top": [0.2, 0.6], "near": [0.1, 0.4], "far": [0.3, np.nan]}, index
     )
+    row = experiments.over_goals(table).loc[("maml", 0)]
+    assert row.height == -2.5 and row.off == 2 and row.uneven == pytest.approx(3)
+    assert row.opens == 0.4 and np.isnan(row.closes), "a goal that is never lifted leaves no window"
+    row = experiments.over_goals(table.assign(far=[0.3, 0.8])).loc[("maml", 0)]
+    assert row.opens == 0.4 and row.closes == 0.3 and row.broad == pytest.approx(2.5)
+
+
+def test_every_rate_steps_from_the_same_start_and_its_own_goals():
+    lab = experiments
+    theta = lab.start_of(stored_starts("maml 0")["maml 0"])
+    rates = (0.12, 0.5, 2.0)
+    found = lab.after_one_step(theta, rates, lab.goals)
+    assert found[1] > found[0] > found[2]
+    again = [lab.after_steps(theta, rate, steps=1)[:, 1].mean() for rate in rates]
+    np.testing.assert_allclose(found, again, atol=0.6)  # other episodes, the same steps
+
+
+def test_the_lead_is_taken_seed_by_seed():
+    ahead, (mean, low, high) = experiments.lead(np.array([1.0, 5.0, 9.0]), np.array([0.0, 3.0, 8.0]))
+    assert ahead.tolist() == [1, 2, 1] and mean == pytest.approx(4 / 3)
+    assert high - mean == pytest.approx(mean - low) == pytest.approx(4.303 * np.sqrt(1 / 3) / np.sqrt(3), rel=1e-3)
+
+
+def test_knobs_are_compared_with_the_usual_setting():
+    swept = experiments.knob_table(read(find_folder("data/results") / "05_knobs.csv"))
+    found = experiments.knob_differences(swept)
+    assert len(found) == 22 and not any(f": {usual}" in s for s, _ in found.index for usual in ("10", "0.5"))
+    forty = swept[(swept.knob == "meta_batch") & (swept.value == 40)].three.mean()
+    ten = swept[(swept.knob == "meta_batch") & (swept.value == 10)].three.mean()
+    assert found.loc[("tasks in a meta-batch: 40", "three"), "mean"] == pytest.approx(forty - ten)
+    assert "-0.91 +- 0.14" in experiments.differences_as_text(found)
 
 
 def test_the_table_of_the_published_size_keeps_every_published_figure_in_its_place():
@@ -555,15 +705,17 @@ def test_the_table_of_the_published_size_keeps_every_published_figure_in_its_pla
     assert lines["standing still"] == pytest.approx(-40.08, abs=0.01)
 
 
-def test_the_best_rate_of_a_learner_is_one_for_all_its_seeds():
+def test_a_learners_rate_is_chosen_on_training_goals_one_for_all_its_seeds():
     scan = rows(
         learner=["maml"] * 4 + ["scratch"] * 4,
         seed=[0, 1, 0, 1] * 2,
         rate=[0.1, 0.1, 0.5, 0.5] * 2,
-        after=[-1.0, -9.0, -4.0, -3.0, -8.0, -8.0, -9.0, -9.0],
+        training=[-1.0, -9.0, -4.0, -3.0, -8.0, -8.0, -9.0, -9.0],
+        after=[-1.0, -2.0, -6.0, -7.0, -5.0, -5.0, -1.0, -1.0],
     )
-    best = experiments.at_best_rates(scan)
-    assert best.maml.tolist() == [-4.0, -3.0] and best.scratch.tolist() == [-8.0, -8.0]
+    chosen = experiments.at_chosen_rates(scan)
+    assert experiments.chosen_rates(scan).to_dict() == {"maml": 0.5, "scratch": 0.1}
+    assert chosen.maml.tolist() == [-6.0, -7.0] and chosen.scratch.tolist() == [-5.0, -5.0]
 
 
 # Widgets.

@@ -64,7 +64,9 @@ def check_meta_gradient(answer):
         there = -k * (theta + alpha * here - c)  # and where its own step ends
         right = ((1 - alpha * k) * there).mean()
         mistakes = {
-            "That is first order: each adapted dial moves with the start, by the factor 1 - alpha k_i.": there.mean(),
+            "Either that is first order, without the factor 1 - alpha k_i by which each adapted dial follows the "
+            "start; or you have the factor, and take the slope at the start, not where the step ends. On parabolas "
+            "both give this number. Both are needed: the factor, and the slope there.": there.mean(),
             "Those are slopes before the step: the outer slope is taken where the step ends.": here.mean(),
             "The sign of the second derivative is wrong: that of J_i is minus k_i.": ((1 + alpha * k) * there).mean(),
             "That is the sum over tasks: the objective is their mean.": ((1 - alpha * k) * there).sum(),
@@ -95,8 +97,9 @@ def with_gradient(value, what):
 
 def check_surrogate(answer):
     for log_probs, advantages, live in (
-        ([-1.0, -0.5, -2.0], [0.5, -1.0, 2.0], 2.0),
-        ([-0.2, -1.1, -0.7, -3.0, -0.4], [1.0, 0.0, 0.3, 0.0, -0.8], 3.0),
+        # a live step may have advantage 0 too: live is neither all steps nor those with an advantage
+        ([-1.0, -0.5, -2.0, -0.7, -1.2], [0.5, -1.0, 2.0, 0.0, 0.0], 4.0),
+        ([-0.2, -1.1, -0.7, -3.0, -0.4, -0.9], [1.0, 0.0, 0.3, 0.0, -0.8, 0.0], 4.0),
     ):
         log_prob, advantage = tensors(log_probs, advantages)
         log_prob.requires_grad_()
@@ -109,6 +112,8 @@ def check_surrogate(answer):
             "You divide by all steps: those after the end of an episode do not count, so divide by `live`.": (
                 weights / len(weights)
             ),
+            "You divide by the steps whose advantage is not 0: a live step may have advantage 0 too, so divide by "
+            "`live`.": weights / np.count_nonzero(weights),
             "The advantages are missing: bad actions would be made likelier too.": np.ones(len(weights)) / live,
         }
         what = "Its gradient is not the policy gradient: the mean over live steps of advantage times log-probability."
@@ -186,7 +191,9 @@ def check_inner_step(answer):
         cut = {
             "No second derivative passes through your step: the gradient was detached, or taken without "
             "create_graph.": np.ones_like(follows),
-            "No gradient passes through your step: theta was detached.": np.zeros_like(follows),
+            "No gradient passes through your step: its result was detached.": np.zeros_like(follows),
+            "The 1 is missing, which says that the copy begins at the start: theta was detached, and only the gradient "
+            "follows it.": -alpha * batch.bend.numpy(),
         }
         what = "The step is right, and its derivative by theta is not 1 + alpha J''."
         if message := diagnose(numbers(through, follows.shape), follows, cut, what):
@@ -242,6 +249,27 @@ def exchanged(start, before, after, alpha):
 # 05.6: the whole algorithm
 
 
+def copies_on_hills(start, tasks, alpha, beta, iterations, way):
+    """What is learned on hills without the outer gradient of box 5.2, or with it out of turn.
+
+    way : "reptile", the start moves towards the mean of the adapted copies; "carried on", each task's step goes on
+        from the last one's; "one by one", an outer step after each task.
+    """
+    x = np.array(start, dtype=float)
+    for _ in range(iterations):
+        copies = []
+        for k, c in tasks:
+            moved = x - alpha * k * (x - c) ** 3
+            copies.append(moved)
+            if way == "carried on":
+                x = moved
+            if way == "one by one":
+                x = x - beta * (1 - alpha * 3 * k * (x - c) ** 2) * k * (moved - c) ** 3
+        if way == "reptile":
+            x = x + beta * (np.mean(copies, axis=0) - x)
+    return x
+
+
 def maml_on_hills(start, tasks, alpha, beta, iterations, outer=1.0, inner=1.0, first_order=False, judged_on="after"):
     """MAML on hills (k, c), by formula; the options make its typical mistakes."""
     x = np.array(start, dtype=float)
@@ -292,6 +320,23 @@ def check_maml(answer):
             "One iteration is missing.": reached(n=iterations - 1),
             "Nothing has moved.": np.array(start),
         }
+        for way, other in (
+            (
+                "reptile",
+                "You move the start towards what the tasks adapted to: that is Reptile, another algorithm. MAML's "
+                "outer step climbs the gradient of the return after the step.",
+            ),
+            (
+                "carried on",
+                "You carry a task's copy on to the next task: every task starts from theta, and its copy is thrown "
+                "away.",
+            ),
+            (
+                "one by one",
+                "You take an outer step after each task: take one for the whole meta-batch, up the mean over tasks.",
+            ),
+        ):
+            mistakes[other] = copies_on_hills(start, known, alpha, beta, iterations, way)
         right = reached()
         for number, (k, c) in enumerate(known):
             thrown_away = (
@@ -316,7 +361,16 @@ def check_per_task(answer):
         x, weight = rng.normal(size=(tasks, rows, inputs)), rng.normal(size=(tasks, inputs, outputs))
         bias = rng.normal(size=(tasks, outputs))
         right = x @ weight + bias[:, None]
-        got = numbers(answer(x, weight, bias), (tasks, rows, outputs), "per_task(x, weight, bias)")
+        try:
+            value = answer(x, weight, bias)
+        except Rejected as error:
+            if "broadcast" in str(error) or "must match the size" in str(error):
+                raise Rejected(
+                    f"The shapes do not fit: x @ weight is {right.shape}, (T, N, O), and bias is {bias.shape}, (T, O). "
+                    "Give bias an axis of length 1 in the middle, for the rows."
+                ) from None
+            raise
+        got = numbers(value, (tasks, rows, outputs), "per_task(x, weight, bias)")
         mistakes = {
             "Task 0's weights serve all tasks: each task's rows of x need its own.": x @ weight[0] + bias[0],
             "You average the weights over tasks: then no task has parameters of its own.": x @ weight.mean(0)
@@ -337,11 +391,19 @@ def check_per_task(answer):
 def check_fair_score(answer):
     for on_training, on_test in (
         (
-            np.array([[-19.0, -17.0, -18.0], [-4.0, -6.0, -5.0], [-3.0, -5.0, -4.5], [-20.0, -2.0, -9.0]]),
-            np.array([[-8.0, -9.5], [-3.0, -2.6], [-5.0, -4.5], [-1.0, -30.0]]),
+            np.array(
+                [
+                    [-19.0, -17.0, -18.0],
+                    [-4.0, -4.2, -9.0],
+                    [-3.0, -5.0, -4.5],
+                    [-20.0, -2.0, -9.0],
+                    [-12.0, -11.0, -13.0],
+                ]
+            ),
+            np.array([[-8.0, -9.5], [-3.0, -2.6], [-5.0, -4.5], [-1.0, -30.0], [-2.0, -2.4]]),
         ),
         (
-            np.array([[-6.0, -7.5], [-2.5, -3.0], [-1.0, -9.0]]),
+            np.array([[-6.0, -7.5, -7.0], [-2.5, -3.0, -5.0], [-1.0, -9.0, -2.2]]),
             np.array([[-2.0, -3.0, -1.0, -4.0], [-5.0, -2.5, -4.0, -3.0], [-8.0, -6.0, -0.5, -7.0]]),
         ),
     ):
@@ -360,6 +422,9 @@ def check_fair_score(answer):
             "One lucky training task chose the rate: average over tasks first.": on_test[
                 on_training.max(1).argmax()
             ].mean(),
+            "You chose the rate by its median over training tasks; a mean is reported, so choose by the mean.": (
+                on_test[np.median(on_training, axis=1).argmax()].mean()
+            ),
             "That is the mean over rates: choose one of them.": on_test.mean(),
             "That is the score of one test task: average over all of them.": on_test[chosen][0],
             "That is the number of the rate; report its score on the test tasks.": float(chosen),
@@ -432,7 +497,7 @@ EXERCISES = (
 
               log_prob   (M,) tensor: log-probability of each action taken, carries the gradient
               advantage  (M,) tensor of plain numbers, 0 for steps after an episode's end
-              live       how many of the M steps were live, a number
+              live       how many of the M steps were live, a number (on the page a tensor: no float(live))
               returns    one number (a tensor that carries the gradient)
         """,
         check=check_surrogate,
@@ -451,7 +516,8 @@ EXERCISES = (
         name="inner_step",
         task="""
             Write inner_step(theta, objective, batch, alpha): the parameters of one task after its inner step.
-            The result must still be a function of theta: the meta-gradient will pass through it.
+            The result must still be a function of theta: the meta-gradient will pass through it. The page runs it for
+            all tasks at once, by vmap, for which torch.func's grad is made.
 
               theta      {name: tensor}, the start
               objective  a function: (theta, batch) -> one number, whose gradient is the policy gradient

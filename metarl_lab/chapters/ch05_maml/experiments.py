@@ -21,6 +21,7 @@ import metarl_lab as ml
 from metarl_lab.chapters.ch05_maml.figures import LABELS
 from metarl_lab.chapters.ch05_maml.widget import Start
 from metarl_lab.nets.mlp import MLPPolicy
+from metarl_lab.ops.statistics import mean_interval
 from metarl_lab.rollout import begin, collect, seeded_generator
 from metarl_lab.runs.files import find_folder
 from metarl_lab.tasks.point_navigation import NavigationTasks
@@ -94,6 +95,11 @@ def new_goals(n: int, seed: int, iteration: int) -> NavigationTasks:
     return nav.sample_tasks(n, "train", seeded_generator("cpu", seed, iteration, 1))
 
 
+def standing_still(seed: int, iterations: int) -> np.ndarray:
+    """Return of who stands still, at the origin, on the ten goals of each iteration of training: (iterations,)."""
+    return np.array([-20 * float(new_goals(10, seed, i).goal.norm(dim=1).mean()) for i in range(iterations)])
+
+
 def _objective(theta: Parameters, batch: Batch) -> Tensor:
     """The surrogate of one task: its gradient is the policy gradient (chapter text, part 1)."""
     log_prob = functional_call(network, theta, (batch.observation,)).log_prob(batch.action)
@@ -106,14 +112,59 @@ def _inner_step(theta: Parameters, batch: Batch, alpha: Any) -> Parameters:
     return {name: p + alpha * gradient[name] for name, p in theta.items()}
 
 
-def after_steps(theta: Parameters, alpha: float = 0.5, steps: int = 3, seed: int = 1) -> np.ndarray:
-    """Return of each of the 40 test goals after 0, 1, ... inner steps of 20 episodes: (40, steps + 1).
+def for_all_tasks(yours: dict[str, Any], ours: dict[str, Any]) -> list[Any]:
+    """Of the parts of the loop ("surrogate", "inner_step", "after_adapting") yours where vmap runs it, else ours.
 
-    Later steps are half as long as the first, as in the published protocol.
+    A part may be right for one task and fail under vmap: on `float(live)`, or on `torch.autograd.grad`, which needs
+    tensors that ask for a gradient. Then this says so, and the page goes on with ours.
+    """
+    theta, tasks = fresh(0), tasks_at([(0.3, 0.1), (-0.2, 0.4)])
+    batch, _ = act(copies(theta, 2), tasks, 0, 2)
+    chosen = []
+    for name, part in yours.items():
+        if part is ours[name]:
+            chosen.append(part)
+            continue
+        tried = ours | {name: part}
+
+        def objective(theta: Parameters, batch: Batch, surrogate: Any = tried["surrogate"]) -> Tensor:
+            policy = functional_call(network, theta, (batch.observation,))
+            value: Tensor = surrogate(policy.log_prob(batch.action), batch.advantage, batch.live)
+            return value
+
+        def meta(theta: Parameters, objective: Any = objective, tried: dict[str, Any] = tried) -> Tensor:
+            def one_task(theta: Parameters, batch: Batch) -> Tensor:
+                value: Tensor = tried["after_adapting"](theta, batch, batch, objective, 0.5)
+                return value
+
+            return vmap(one_task, (None, 0))(theta, batch).mean()
+
+        def step(own: Parameters, batch: Batch, objective: Any = objective, tried: dict[str, Any] = tried) -> Any:
+            return tried["inner_step"](own, objective, batch, 0.5)
+
+        try:
+            vmap(step)(copies(theta, 2), batch)
+            grad(meta)(theta)
+            chosen.append(part)
+        except Exception as error:  # whatever the reader's code does
+            reason = str(error).strip().split("\n")[0]
+            print(
+                f"Your {name} is right for one task, but vmap cannot run it for all at once ({reason}). From here on "
+                f"the page uses ours. To use yours, keep to tensors (no float, .item or .numpy), take gradients by "
+                f"`grad(objective)(theta, batch)`, and run its cell and this one again."
+            )
+            chosen.append(ours[name])
+    return chosen
+
+
+def after_steps(theta: Parameters, alpha: float = 0.5, steps: int = 3, seed: int = 1, episodes: int = 20) -> np.ndarray:
+    """Return of each of the 40 test goals after 0, 1, ... inner steps of `episodes` episodes: (40, steps + 1).
+
+    Later steps have half the rate of the first, as in the published protocol.
     """
     own, returns = copies(theta, len(goals.goal)), []
     for n in range(steps + 1):
-        batch, mean_return = act(own, goals, 1000 * seed + n)
+        batch, mean_return = act(own, goals, 1000 * seed + n, episodes)
         returns.append(mean_return)
         own = vmap(_inner_step, (0, 0, None))(own, batch, alpha if n == 0 else alpha / 2)
     return torch.stack(returns, 1).double().numpy()
@@ -163,12 +214,12 @@ def train_both(seeds: int, rounds: int) -> dict[str, np.ndarray]:
 
 
 def learners_of(weights: dict[str, np.ndarray]) -> dict[str, Any]:
-    """The learners of `train_both`'s weights, and three fresh networks beside them ("scratch 0", ...)."""
+    """The learners of `train_both`'s weights, and a fresh network for each seed ("scratch 0", ...)."""
     learners = {}
     for key, vector in weights.items():
         learners[key] = ml.make_learner(key.split()[0], nav, **SIZES)
         vector_to_parameters(torch.as_tensor(vector, dtype=torch.float32), learners[key].parameters())
-    for seed in range(3):
+    for seed in sorted({int(key.split()[1]) for key in weights}):
         learners[f"scratch {seed}"] = ml.make_learner("scratch", nav, seed=seed, hidden=SIZES["hidden"])
     return learners
 
@@ -185,22 +236,48 @@ def at_rate(learner: Any, rate: float, batches: int = 2) -> np.ndarray:
 
 
 def scan(learners: dict[str, Any], rates: tuple[float, ...]) -> pd.DataFrame:
-    """Return after one step, a row for each learner, seed and rate."""
+    """Return after one step, a row for each learner, seed and rate.
+
+    `training`: on 40 goals drawn as in training, by which a rate may be chosen; `after`: on the 40 test goals.
+    """
+    to_choose_by = new_goals(40, 77, 0)
     rows = []
-    for key, learner in tqdm(learners.items(), desc="each start at seven rates"):
+    for key, learner in learners.items():
         name, seed = key.split()
-        rows += [
-            {"learner": name, "seed": int(seed), "rate": rate, "after": at_rate(learner, rate)[1]} for rate in rates
-        ]
-    return pd.DataFrame(rows)
+        training, after = (after_one_step(start_of(learner), rates, tasks) for tasks in (to_choose_by, goals))
+        rows.append(
+            pd.DataFrame(
+                {"learner": name, "seed": int(seed), "rate": rates, "training": training, "after": after},
+            )
+        )
+    return pd.concat(rows, ignore_index=True)
 
 
-def at_best_rates(table: pd.DataFrame) -> pd.DataFrame:
-    """Return after one step, a row for each seed, a column for each learner at the rate that is best over its seeds."""
-    means = table.pivot_table(index="learner", columns="rate", values="after")
-    best = means.idxmax(axis=1)
-    chosen = table[table.rate == table.learner.map(best)]
+def after_one_step(theta: Parameters, rates: tuple[float, ...], tasks: NavigationTasks) -> np.ndarray:
+    """Mean return over `tasks` after one inner step of each rate, (R,); all rates step on the same 20 episodes."""
+    n = len(tasks.goal)
+    before, _ = act(copies(theta, n), tasks, 21)
+    slopes = vmap(grad(_objective), (None, 0))(theta, before)
+    moved = {
+        name: torch.cat([p.detach() + rate * slopes[name] for rate in rates])  # (R T, ...), rate by rate
+        for name, p in theta.items()
+    }
+    _, returns = act(moved, NavigationTasks(tasks.goal.repeat(len(rates), 1)), 22)
+    return returns.reshape(len(rates), n).mean(1).double().numpy()
+
+
+def at_chosen_rates(table: pd.DataFrame) -> pd.DataFrame:
+    """Test return after one step, a row for each seed, a column for each learner at its chosen rate.
+
+    A learner's rate is one for all its seeds: the best in the mean over seeds on goals drawn as in training.
+    """
+    chosen = table[table.rate == table.learner.map(chosen_rates(table))]
     return chosen.pivot(index="seed", columns="learner", values="after")
+
+
+def chosen_rates(table: pd.DataFrame) -> pd.Series:
+    """The rate of each learner that is best on goals drawn as in training, in the mean over its seeds."""
+    return table.pivot_table(index="learner", columns="rate", values="training").idxmax(axis=1)
 
 
 # Section 8: the plane in which steps lie, and a map of it.
@@ -243,13 +320,17 @@ def share_in_plane(theta: Parameters, plane: Parameters) -> float:
     return float(_on_plane(_flat(moved) - _flat(own), plane)[1].mean())
 
 
+def _returns_at(theta: Parameters, plane: Parameters, places: Tensor) -> np.ndarray:
+    """Return of every goal of the ring at places (N, 2) of the plane: (G, N)."""
+    own = {name: p + torch.tensordot(places, plane[name], 1) for name, p in theta.items()}
+    _, acted = _acted(own, NavigationTasks(torch.full((len(places), 2), _FAR)), 7)
+    place = torch.cat([acted.observation[:, :, 0, 1:], acted.final_observation], 2)  # (N, E, H, 2), after each move
+    return torch.stack([-(place - goal).norm(dim=-1).sum(-1).mean(1) for goal in ring.goal]).numpy()
+
+
 def _landscape(theta: Parameters, plane: Parameters) -> np.ndarray:
     grid = torch.cartesian_prod(*[torch.tensor(SIDE, dtype=torch.float32)] * 2)  # (N, 2)
-    own = {name: p + torch.tensordot(grid, plane[name], 1) for name, p in theta.items()}
-    _, acted = _acted(own, NavigationTasks(torch.full((len(grid), 2), _FAR)), 7)
-    place = torch.cat([acted.observation[:, :, 0, 1:], acted.final_observation], 2)  # (N, E, H, 2), after each move
-    returns = [-(place - goal).norm(dim=-1).sum(-1).mean(1) for goal in ring.goal]
-    return torch.stack(returns).reshape(len(ANGLES), len(SIDE), len(SIDE)).numpy()
+    return _returns_at(theta, plane, grid).reshape(len(ANGLES), len(SIDE), len(SIDE))
 
 
 def explore(theta: Parameters, plane: Parameters) -> Start:
@@ -265,28 +346,72 @@ def explore(theta: Parameters, plane: Parameters) -> Start:
     return Start(path, returns, route, _landscape(theta, plane))
 
 
-def hills(explored: dict[str, Start]) -> pd.DataFrame:
-    """Where the top of each goal's hill lies, a row for each start and goal.
+DIRECTIONS = np.arange(24) * 15.0  # degrees on the plane
+LENGTHS = np.geomspace(0.02, 1.5, 30)  # equal factors: a hill close by is seen as finely as one far away
+WALKS = -6.0  # return per episode of a policy that walks towards its goal; standing still has -10 on these goals
 
-    `height`: the highest return on the map; `top`: how far from the start it lies, in units of inner rate; `travels`:
-    length of a first step of rate 0.5 on the map; `best_rate`: the rate that gives the best return after one step.
+
+def rays(theta: Parameters, plane: Parameters, angles: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Return of every goal of the ring along rays from the start: (G, directions, lengths).
+
+    angles : (D,), degrees on the plane. lengths : (N,), in units of the inner rate.
+    """
+    turn, length = (torch.tensor(x, dtype=torch.float32) for x in (np.deg2rad(angles), lengths))
+    places = torch.stack([turn.cos()[:, None] * length, turn.sin()[:, None] * length], 2).flatten(0, 1)
+    return _returns_at(theta, plane, places).reshape(len(ring.goal), len(angles), len(lengths))
+
+
+def hills(learners: dict[str, Any], directions: np.ndarray = DIRECTIONS, lengths: np.ndarray = LENGTHS) -> pd.DataFrame:
+    """The hill of each goal around each start, a row for each learner, seed and goal. Lengths in units of inner rate.
+
+    `height`: the highest return in any direction; `off`: angle in degrees between the goal's own gradient and that
+    top. Then along the goal's own gradient alone: `top`, the distance of the highest return; `near` and `far`, where
+    the return is above `WALKS` for the first and for the last time (NaN: never). `travels`: how far a step of rate
+    0.5 goes.
     """
     rows = []
-    half = int(np.argmin(np.abs(np.array(RATES_SHOWN) - 0.5)))
-    for name, start in explored.items():
+    for key, learner in learners.items():
+        theta = start_of(learner)
+        plane, (name, seed) = plane_at(theta), key.split()
+        slopes = vmap(grad(_objective), (None, 0))(theta, act(copies(theta, len(ANGLES)), ring, 6, episodes=200)[0])
+        own = _on_plane(_flat(slopes), plane)[0].double().numpy()  # (G, 2): each goal's gradient on the plane
+        ahead = np.rad2deg(np.arctan2(own[:, 1], own[:, 0]))
+        seen = rays(theta, plane, np.concatenate([directions, ahead]), lengths)
         for number, angle in enumerate(ANGLES):
-            highest = np.unravel_index(start.landscape[number].argmax(), start.landscape[number].shape)
+            around, along = seen[number], seen[number, len(directions) + number]
+            highest = np.unravel_index(around.argmax(), around.shape)[0]
+            towards = np.concatenate([directions, ahead])[highest]
+            walking = lengths[along > WALKS]
             rows.append(
                 {
-                    "start": name,
+                    "learner": name,
+                    "seed": int(seed),
                     "goal": angle,
-                    "height": float(start.landscape[number].max()),
-                    "top": float(np.hypot(*SIDE[list(highest)])),
-                    "travels": float(np.hypot(*start.route[half, number, 1])),
-                    "best_rate": float(RATES_SHOWN[start.returns[:, number, 1].argmax()]),
+                    "height": float(around.max()),
+                    "off": float(abs((towards - ahead[number] + 180) % 360 - 180)),
+                    "top": float(lengths[along.argmax()]),
+                    "near": float(walking[0]) if len(walking) else np.nan,
+                    "far": float(walking[-1]) if len(walking) else np.nan,
+                    "travels": float(0.5 * np.hypot(*own[number])),
                 }
             )
-    return pd.DataFrame(rows).set_index(["start", "goal"])
+    return pd.DataFrame(rows).set_index(["learner", "seed", "goal"])
+
+
+def over_goals(table: pd.DataFrame) -> pd.DataFrame:
+    """`hills` in one row for each learner and seed.
+
+    Means over the goals of `height`, `off` and `top`; `uneven`, the farthest top over the nearest; `broad`, the median
+    of far over near; `opens` and `closes`, the shortest and the longest step that lift *all* goals above `WALKS` (NaN:
+    some goal is never lifted; none does where `opens` is the larger).
+    """
+    groups = table.groupby(["learner", "seed"], sort=False)
+    found = groups[["height", "off", "top"]].mean()
+    found["uneven"] = groups.top.max() / groups.top.min()
+    found["broad"] = (table.far / table.near).groupby(["learner", "seed"], sort=False).median()
+    found["opens"] = groups.near.agg(lambda near: near.max(skipna=False))
+    found["closes"] = groups.far.agg(lambda far: far.min(skipna=False))
+    return found
 
 
 # Section 9: the published size.
@@ -328,6 +453,22 @@ def full_size_by_seed(step: int) -> pd.DataFrame:
     rows = stored[stored.seed.apply(lambda seed: str(seed).isdigit()) & (stored.step == step)]
     named = rows.assign(setting=rows.learner + "_" + rows.inner_step.astype(str))
     return named.pivot(index="seed", columns="setting", values="mean")
+
+
+def lead_at_full_size(step: int, first: str, second: str) -> tuple[np.ndarray, tuple[float, float, float]]:
+    """By how much `first` leads `second` after `step` inner steps: in each seed, and the mean with its interval.
+
+    The interval is Student's, of the differences within a seed. Settings as in `full_size_by_seed`.
+    """
+    found = full_size_by_seed(step)
+    return lead(found[first].to_numpy(), found[second].to_numpy())
+
+
+def lead(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, tuple[float, float, float]]:
+    """First minus second, seed by seed (S,), and the mean of that with its 95% interval (mean, low, high)."""
+    ahead = np.asarray(first) - np.asarray(second)
+    mean, low, high = mean_interval(ahead)
+    return ahead, (float(mean), float(low), float(high))
 
 
 # Section 10: three knobs.
@@ -380,3 +521,31 @@ def knob_means(table: pd.DataFrame) -> str:
     means.columns = pd.Index(["after one", "after two", "after three"])
     means.index = pd.Index([f"{knob}: {value:g}" for knob, value in means.index])
     return means.round(1).to_string()
+
+
+def knob_differences(table: pd.DataFrame) -> pd.DataFrame:
+    """Every setting against the usual one, seed by seed: rows (setting, after), columns mean, low, high.
+
+    `after` is "one" or "three" steps; low and high bound Student's 95% interval of the mean difference.
+    """
+    rows = []
+    for knob, values in KNOBS.items():
+        mine = table[table.knob == knob]
+        for value in values:
+            if value == USUAL[knob]:
+                continue
+            for after in ("one", "three"):
+                runs = mine.pivot(index="seed", columns="value", values=after)
+                _, (mean, low, high) = lead(runs[value].to_numpy(), runs[USUAL[knob]].to_numpy())
+                setting = f"{LABELS[knob]}: {value:g}"
+                rows.append({"setting": setting, "after": after, "mean": mean, "low": low, "high": high})
+    return pd.DataFrame(rows).set_index(["setting", "after"])
+
+
+def differences_as_text(differences: pd.DataFrame) -> str:
+    """`knob_differences` as mean and half of the interval, in words."""
+    cells = [f"{row['mean']:+.2f} +- {(row.high - row.low) / 2:.2f}" for _, row in differences.iterrows()]
+    shown = pd.Series(cells, differences.index).unstack("after", sort=False)
+    shown.columns = pd.Index([f"after {after}" for after in shown.columns])
+    shown.index.name = None
+    return shown.to_string()

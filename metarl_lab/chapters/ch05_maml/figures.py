@@ -124,7 +124,11 @@ def rate_scan(table: pd.DataFrame, anchors: Mapping[str, float], floor: float) -
         ax.fill_between(rates, low, high, color=style["color"], alpha=0.18, linewidth=0)
         ax.plot(rates, mean, label=display_name(name), **style)
     ax.set_xscale("log")
-    ax.set_xticks(rates, [f"{rate:g}" for rate in rates])
+    named: list[float] = []
+    for rate in rates:  # a number for each rate that stands far enough from the last number
+        if not named or rate >= 1.4 * named[-1]:
+            named.append(rate)
+    ax.set_xticks(rates, [f"{rate:g}" if rate in named else "" for rate in rates])
     ax.minorticks_off()
     ax.set(xlabel="inner rate at test time", ylabel="return after one step", ylim=(floor, 1))
     draw_anchors(ax, anchors)
