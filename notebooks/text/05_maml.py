@@ -399,9 +399,8 @@ check("05.2", meta_gradient)
 # Why do it, then? Because the rate then fits tasks with small and with large rewards alike: a step goes about equally
 # far in all of them. And is anything left for MAML to learn? On the dial nothing, because a parabola bends everywhere
 # alike. A network does not: MAML can choose a start around which a step of just this length changes the behaviour by
-# the right amount. Section 8 shows that it does. And in what follows, tasks that differ only in where the goal lies
-# have spreads that are not far apart, as the next cell shows, so no task
-# weighs twice as much as another.
+# the right amount. Section 8 shows that it does. And the tasks that follow differ only in where the goal lies: for a
+# fresh network, as the next cell shows, none of five weighs twice as much as another.
 
 # The price of both conventions is that $\alpha=0.5$ on this page is no rate on the return. On the gradient of an
 # episode's return it amounts to $0.5$ divided by the moves of an episode and by the spread. The next cell measures
@@ -783,9 +782,8 @@ widget.step_explorer(
 # The plane itself is no achievement. A move has two coordinates, and near the origin a network hardly bends, so even
 # a fresh network's steps lie in it. What differs is the *landscape* on the plane. We measure it for eight goals
 # around a circle, each at distance 0.5, and for all seeds: along 24 directions from the start, at 30 distances from
-# 0.02 to
-# 1.5, each 16 per cent further out than the one before. So a hill close by is seen as finely as one far away. For
-# each start the table tells, over its eight goals:
+# 0.02 to 1.5, each 16 per cent further out than the one before. So a hill close by is seen as finely as one far away.
+# For each start the table tells, over its eight goals:
 #
 # - `height`: the highest return on the plane, in the mean over goals;
 # - `off`: the angle, in degrees, between a goal's own gradient and the direction of that top, in the mean;
@@ -834,10 +832,10 @@ claim("a step of 0.5 lifts all goals", summary, lifted, how_often, by="learner")
 # *Reading it*, column by column.
 #
 # **Height.** A fresh network has hills too, but low ones: their tops are at about -6.6, some 3 points above standing
-# still (which earns -10 on these goals) and far below the -2 of the others. Nowhere near it is a policy that walks.
-# Around MAML and around fine-tuning there is one for every goal, and *equally good ones*: the mean heights are within
-# a point of each other in every seed, and nearly equal in two of the three. So it is not that MAML brings the network
-# near better policies. Pre-training, which never thought of a step, brings it just as near.
+# still (which earns -10 on these goals) and far below the -2 of the others. Nowhere on its plane is a policy that
+# walks to the goal. Around MAML and around fine-tuning there is one for every goal, and *equally good ones*: the mean
+# heights are within a point of each other in every seed, and nearly equal in two of the three. So it is not that MAML
+# brings the network near better policies. Pre-training, which never thought of a step, brings it just as near.
 #
 # **Place.** What differs is where the hills stand. MAML's tops lie straight ahead: a goal's own gradient points at
 # its top to within a few degrees. They lie at one distance for all goals, the farthest at most 1.4 times as far as
@@ -853,9 +851,9 @@ claim("a step of 0.5 lifts all goals", summary, lifted, how_often, by="learner")
 # MAML's hill, drawn four times smaller.
 #
 # **All goals at once.** You must choose the rate before you know the goal. From each of MAML's starts steps from 0.4
-# to 0.7 lift all goals, and 0.5 is among them. For fine-tuning's seeds 0 and 2 there is such a rate
-# too, closer by. For its seed 1 there is none: what is long enough for one goal is too long for another. That is the
-# seed that fell behind by 2.3 points in section 7.
+# to 0.7 lift all goals, and 0.5 is among them. For fine-tuning's seeds 0 and 2 there is such a rate too, closer by.
+# For its seed 1 there is none: what is long enough for one goal is too long for another. That is the seed that fell
+# behind by 2.3 points in section 7.
 #
 # So this is what MAML learned: not better places to go to, but *a start from which they all lie straight ahead, at
 # the distance of the promised step*. That is what its objective asks for, and pre-training's does not.
@@ -863,8 +861,7 @@ claim("a step of 0.5 lifts all goals", summary, lifted, how_often, by="learner")
 # *Its limit.* Two directions out of 1,220, goals at one distance in a family whose tasks have just two numbers, and
 # three seeds (on another machine fine-tuning's rows come out otherwise, as section 7 said; what the lines below the
 # table claim holds there too). A height is the highest of many noisy means: with four times as many points the mean
-# heights rise by
-# 0.1 to 0.3, so differences of 0.3 mean nothing.
+# heights rise by 0.1 to 0.3, so differences of 0.3 mean nothing.
 #
 # *This is a good place to stop. Lesson 6 starts from here.*
 #
