@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 00 Welcome: you against the agent
 #
-# **Reading time:** 105 min, games and exercises included. **Run time:** 10 s.
+# **Reading time:** 150 min, games and exercises included. **Run time:** 10 s.
 #
 # ## What you will be able to do
 #
@@ -44,8 +44,9 @@ announce(SPEED, {"peek": 5, "quick": 10, "full": 40})
 # rivals play the same machines, and you see what they did when your own five pulls are over.
 #
 # *Predict.* What total will you get in your first game, and what in your fifth? Write down two numbers. Then run the
-# next cell (the picture below it is somebody else's finished game) and play **five games at least**, by mouse, or by
-# Tab and Enter. Keep an eye on the running score, and do not read on before: the next paragraph gives a secret away.
+# next cell and play **five games at least**, by mouse, or by Tab and Enter. (Do not look at the picture that stands
+# below it until you run it: it is an old game, and shows what the rivals did.) Keep an eye on the running score, and
+# do not read on before you have played: the next paragraph gives a secret away.
 
 # %%
 jackpots = games.jackpot_rules()
@@ -103,7 +104,7 @@ widget.ArmGame(
 # jackpot, and you collect 25. Otherwise it paid 1, the question 0.55, and three pulls are left for the jackpot.
 #
 # $$
-# 0.1\cdot25+0.9\cdot(1+0.55+3\cdot5)=17.4
+# 0.1\cdot25+0.9\cdot(1+0.55+3\cdot5)\approx17.4
 # $$
 #
 # An exact solver that weighs every way of playing agrees: nothing beats asking first. What you give up for it is
@@ -117,7 +118,7 @@ widget.ArmGame(
 # them play below. **Greedy** pulls the machine that has paid the most so far (an untried one counts one half).
 # **UCB1** tries each machine once, and then adds a bonus for those that were seldom tried. To any such rule the
 # question mark is simply the worst machine of eleven, and since it says nothing about the others, the most that the
-# rule could earn, by whatever bonus, is that of never asking: **11.0**.
+# rule could earn, however it is tuned, is that of never asking: **11.0**.
 #
 # Now your rival. **RL2** is a recurrent network: a list of 64 numbers, its memory, is rewritten after every pull, and
 # from the list the next machine is chosen. Nobody told it what the question mark means, nor that there is a jackpot.
@@ -128,6 +129,9 @@ widget.ArmGame(
 # who is told the jackpot 25. Where does RL2 land, in freshly dealt games, without being told the jackpot? (There are
 # only ten different games here, and in a million it met each of them. What it does in games that it never met is a
 # question for chapter 16.)
+#
+# A line that ends in `(expected ...: yes)` shows a number beside what this page claims of it. In the picture, the
+# short black line at the end of a bar is the interval in which the true mean lies (section 4 says how sure that is).
 
 # %%
 players = {"random": random, **games.classic_rules(jackpots), "RL2": rl2}
@@ -161,7 +165,7 @@ print(f"never asking, exactly: {games.never_asking():.2f}")
 
 # %%
 figure_with_alt(
-    figures.by_pull(jackpot_games.by_pull, {"nine of ten machines": 1.0}, "mean pay"),
+    figures.by_pull(jackpot_games.by_pull, {"nine of ten pay 1": 1.0}, "mean pay"),
     "Mean pay by pull: RL2 and perfect play get about half a unit with the first pull "
     "and five with all later ones; random play, greedy and UCB1 stay near 1.3",
 )
@@ -171,15 +175,18 @@ result("RL2, second pull", by_pull.loc["RL2", 2], at_least=4.8)
 result("RL2, third to fifth pull", by_pull.loc["RL2", [3, 4, 5]], at_least=4.95)
 
 # %% [markdown]
-# With the first pull RL2 takes *less* than random play: 0.55, when even the poorest numbered machine pays 1. It gives
-# up 0.85 on average to know where the jackpot is. From the second pull on it collects 5, except in some two games of a
-# hundred. RL2 does not simply take the machine that it likes best; it *draws* one, by probabilities that its network
-# gives, and a little of the probability still falls on the neighbours of the machine that was named. That is the
-# tenth of a unit it lacks. A rule that minds only the next pay would never do what it does with its first pull.
+# With the first pull RL2 takes *less* than anybody else: 0.55, where a blind pull of a numbered machine would have
+# paid 1.4. So it gives up 0.85 to know where the jackpot is. From the second pull on it collects 5, except in some
+# two games of a hundred. RL2 does not simply take the machine that it likes best; it *draws* one, by probabilities
+# that its network gives, and a little of the probability still falls on the neighbours of the machine that was named.
+# That is the tenth of a unit it lacks. A rule that minds only the next pay would never do what it does with its first
+# pull.
 #
 # ## 3. How a network comes to do that
 #
-# There are two loops, one inside the other.
+# There are two loops, one inside the other. In the **inner loop**, the agent plays one game, and its memory changes
+# with every pull. In the **outer loop**, after many games, its weights are changed. The dashed arrow is there in
+# training only.
 
 # %%
 figure_with_alt(
@@ -191,10 +198,10 @@ figure_with_alt(
 # %% [markdown]
 # What a game hides is a **task** (任务): here, which machine is the jackpot. All games that could be dealt, and how
 # often each is dealt, are the **task distribution**, written $p(\text{task})$. One game is a **trial**. What the
-# agent carries from pull to pull is its **memory**; it starts empty and is thrown away when the trial ends. (This
-# book follows five Chinese articles on meta-RL, which it calls **the documents**; the first of them says context,
-# 上下文, for what an agent is given to know a task by.) What the agent carries from trial to trial are the network's
-# **weights**, and they decide two things: what is put into the memory, and which machine is chosen from it.
+# agent carries from pull to pull is its **memory**; it starts empty and is thrown away when the trial ends. What the
+# agent carries from trial to trial are the network's **weights**, and they decide two things: what is put into the
+# memory, and which machine is chosen from it. (The Chinese words are those of five articles on meta-RL that this book
+# follows. It calls them **the documents**.)
 #
 # What were the weights trained for? For one number, the mean total of a trial:
 #
@@ -202,31 +209,33 @@ figure_with_alt(
 # J(\theta)=\mathbb{E}_{\text{task}\sim p(\text{task})}\;\mathbb{E}\Bigl[\,\sum_{h=1}^{5} r_h\Bigr].
 # $$
 #
-# $\theta$ are the weights. $r_h$ is what the $h$-th pull of the trial pays. The inner $\mathbb{E}$ is the mean over
-# chance within a game, in the agent's choices and in what the machines pay, and the outer one is the mean over games
-# dealt from the distribution. In simple words: *do well in a whole game, whichever game it is*. Nothing in it says
-# "explore" or "ask". But 5 pulls count together, so a first pull that pays 0.55 and makes four pulls worth 5 scores
-# better than a first pull that pays 1.4 and tells little.
+# $\theta$ are the weights; they decide the choices, and so what is paid. $r_h$ is what the $h$-th pull of the trial
+# pays. The inner $\mathbb{E}$ is the mean over chance within a game, in the agent's choices and in what the machines
+# pay, and the outer one is the mean over games dealt from the distribution. In simple words: *do well in a whole
+# game, whichever game it is*. Nothing in it says "explore" or "ask". But 5 pulls count together, so a first pull that
+# pays 0.55 and makes four pulls worth 5 scores better than a first pull that pays 1.4 and tells little.
 #
 # That makes asking *best*. It does not make it easy to *find*. To a network that does not know yet what the answer
-# means, asking costs 0.85 and brings nothing; so it soon stops asking, and then it never learns what the answer means.
-# Here is what became of the very same training, when it climbed $J$ and nothing else:
+# means, asking costs 0.85 and brings nothing; so it soon stops asking, and then it never learns what the answer
+# means. Here is what became of the very same training, when it climbed $J$ and nothing else:
 
 # %%
 alone = games.without_variety()
-result("RL2 that climbed J alone, three trainings", alone, at_most=11.5)
+show_table(alone, "RL2 that climbed J alone: three trainings, 50,000 games each", 3)
+claim("it has stopped asking", alone, "asks < 0.001")
 
 # %% [markdown]
-# All three gave up asking, and became the careful player of section 2. The network that you played against was paid
-# for one thing more in the first half of its training: a bonus for choices that vary (an **entropy bonus**, which
-# ordinary policy gradients use as well; chapter 08 has the formula). So it kept asking now and then, until it had
-# learned what the answer is good for. In the second half the bonus fades out, and $J$ alone remains. Looking around
-# had to be paid for once, over many games, so that it could be learned for every game.
+# All three gave up asking, and became the careful player of section 2, who earns 11.0 (the luck of 50,000 games moves
+# such a mean by some hundredths, to either side). The network that you played against was paid for one thing more in
+# the first half of its training: a bonus for choices that vary (an **entropy bonus**, which ordinary policy gradients
+# use as well; chapter 08 has the formula). So it kept asking now and then, until it had learned what the answer is
+# good for. In the second half the bonus fades out, and $J$ alone remains. Looking around had to be paid for once,
+# over many games, so that it could be learned for every game.
 #
-# If you know reinforcement learning, you have met all parts of this. Call the whole trial one episode, and the
-# network a policy $\pi_\theta(\text{machine}\mid\text{memory})$; then $J$ is the ordinary return, and climbing it is an
-# ordinary policy gradient. Only one thing is new: *every episode hides another task*, and the policy must find out
-# which, by what it does.
+# If you know reinforcement learning, you have met nearly all parts of this. Call the whole trial one episode, and the
+# network a policy $\pi_\theta(\text{machine}\mid\text{memory})$; then $J$ is the ordinary expected return, and
+# climbing it is an ordinary policy gradient. New is that *every episode hides another task*, so that the policy needs
+# a memory, and must find out by what it does which task it is in.
 #
 # That is why perfect play is a fair measure of RL2: among all ways of turning what was seen into the next pull, the
 # one with the largest $J$ *is* perfect play.
@@ -234,17 +243,25 @@ result("RL2 that climbed J alone, three trainings", alone, at_most=11.5)
 # %% [markdown] tags=["algorithm"]
 # **Algorithm 0.1: learning to learn with a memory** (RL2: Duan et al. 2016; Wang et al. 2016)
 #
+# *Inner loop, the weights rest:*
+#
 # 1. Deal a game from the distribution. Start with an empty memory.
 # 2. Choose a machine from the memory, pull it, and take what it paid into the memory. Repeat until the game is over.
 # 3. Throw the memory away.
+#
+# *Outer loop, the weights change:*
+#
 # 4. Repeat 1 to 3 for many games. Then change the weights a little, so that choices in games of high total become
 #    likelier: one step up $J(\theta)$, and at first also towards choices that vary.
 # 5. Go back to step 1. When games no longer get better, freeze the weights. From then on, step 2 alone learns.
 
 # %% [markdown]
-# The name RL2 means that reinforcement learning is in it twice, once in step 2 and once in step 4. Chapter 08 builds
-# step 4. Step 2 you can watch now, in one game, by ten lines of code. `act` turns the memory, the last pull and the
-# number of the pull into a machine and a new memory; nothing else passes from pull to pull.
+# The name RL2 means that reinforcement learning is in it twice, once in step 2 and once in step 4. Step 4 is, in one
+# line of the policy gradient that you know: raise the weights along the gradient of *(total of the game) times (the
+# sum of the log-probabilities of its five choices)*, averaged over the games; the gradient runs back through the
+# memory, from pull to pull. Chapter 08 builds it. Step 2 you can watch now, in one game, by ten lines of code. `act`
+# turns the memory, the last pull and the number of the pull into a machine and a new memory; nothing else passes from
+# pull to pull.
 
 
 # %%
@@ -271,8 +288,8 @@ print("numbers in its memory:", len(games.as_numbers(rl2.begin(1, 1))))
 # ### Its limit
 #
 # RL2 learned these games, and no others. Let us change one thing: the question mark now names the machine *after* the
-# jackpot, so that 0.7 means machine 6 (and after machine 10 comes machine 1). Any person would notice within a game or
-# two. *Predict.* What does RL2 earn?
+# jackpot, so that 0.7 means machine 6 (and after machine 10 comes machine 1). Any person would notice within a game
+# or two. *Predict.* What does RL2 earn?
 
 # %%
 changed = games.changed_world(rl2)
@@ -280,10 +297,10 @@ mean = changed.total.mean()
 result("RL2 where the question mark names another", mean, at_least=6.1, at_most=7)
 
 # %% [markdown]
-# About as little as random play, and far less than the 11 of one who never asks. The table has a row for each jackpot:
-# which machine the question mark now names, and what RL2 does about it. "Goes there" is the share of games in which it
-# asks and then pulls the machine that was named; "again", in which it pulls the same machine once more, although it
-# paid 1; "finds it", in which it meets the jackpot within the five pulls.
+# About as little as random play, and far less than the 11 of one who never asks. The table has a row for each
+# jackpot: which machine the question mark now names, and what RL2 does about it. "Goes there" is the share of games
+# in which it asks and then pulls the machine that was named; "again", in which it pulls the same machine once more,
+# although it paid 1; "finds it", in which it meets the jackpot within the five pulls.
 #
 # In the table, one row is unlike all others. Which, and what may have happened there?
 
@@ -293,17 +310,20 @@ claim("it goes where it was told", changed, "`goes there` > 0.9")
 claim("misses the jackpot in every third game or more", changed, "`finds it` < 0.67", 9)
 
 # %% [markdown]
-# It asks, it goes where it is told, and is paid 1. Then it has no plan. For some jackpots it pulls the same machine
-# again and again, as if it could not believe it; for others it steps on, to the next number, or back. With jackpot 4
-# it happens to step back, and finds it; nobody taught it to. Over all jackpots it meets the jackpot in one game of
-# five. Within a game it has no way to doubt what a million games have taught it, and over games it learns nothing any
-# more, because its weights are frozen.
+# It asks, it goes where it is told, and is paid 1. Then it has no plan (row 4 is the exception). For some jackpots it
+# pulls the same machine again and again, as if it could not believe it; for others it steps on, to the next number,
+# or back. With jackpot 4 it happens to step back, and finds it; nobody taught it to. Over all jackpots it meets the
+# jackpot in one game of five. Within a game it has no way to doubt what a million games have taught it, and over
+# games it learns nothing any more, because its weights are frozen.
 #
 # Do not take more from this than it shows. There are only ten answers, and ten machines that they name. RL2 may have
 # learned the ten pairs by heart, and here we asked whether it notices that they have changed. What it would do with a
-# machine that it never met in training is another question, and a harder one; that is generalisation, and a chapter of
-# its own (16, planned). But this much is plain: what an agent has learned to learn is as good as the tasks it learned
-# from.
+# machine that it never met in training is another question, and a harder one; that is generalisation, and a chapter
+# of its own (16, planned). But this much is plain: what an agent has learned to learn is as good as the tasks it
+# learned from.
+
+# %% [markdown]
+# Choose an answer by a click; each comes with its reason.
 
 # %%
 quiz("00.a")
@@ -318,8 +338,9 @@ quiz("00.a")
 # drawn at the start of the game: any value between 0 and 1 is equally likely. You have ten pulls. Three rivals play:
 #
 # - **RL2**, again a network with a memory, trained on games of *this* kind;
-# - **Thompson sampling**, a classic from 1933: guess a probability for each machine at random, in line with what it
-#   has paid so far, and pull the machine with the highest guess;
+# - **Thompson sampling**, a classic from 1933: draw a probability for each machine at random from what may be
+#   believed of it (a Beta distribution with one more than its successes and one more than its failures), and pull the
+#   machine with the highest draw;
 # - **perfect play**, computed exactly.
 #
 # All share their luck: if the second pull of machine C pays you, then the second pull of machine C pays anyone. Play
@@ -351,10 +372,9 @@ widget.ArmGame(
 #
 # In the table that the cell prints, `total` is the mean over games, with a 95% interval from `low` to `high`.
 # `spread` is the standard deviation of one game's total, and `regret` is what was missed against the best machine;
-# both are explained below. Two anchors stand under the table, and they are easily worked out. A blind pull pays
-# $\tfrac12$, so ten pay 5. The largest of five numbers between 0 and 1 is on average $\tfrac56$, so one who is told
-# the best machine earns $10\cdot\tfrac56=8.33$. And each line that ends in `(expected ...: yes)` is a number beside
-# what this page claims of it; section 5 says more.
+# both are explained below. Two **anchors** stand under the table, numbers worked out beforehand that every result
+# must respect, and they are easily worked out. A blind pull pays $\tfrac12$, so ten pay 5. The largest of five
+# numbers between 0 and 1 is on average $\tfrac56$, so one who is told the best machine earns $10\cdot\tfrac56=8.33$.
 
 # %%
 SMALL = "UCB1, a fifth of the bonus"
@@ -379,16 +399,16 @@ claim("nobody beats perfect play", coin_games.table, f"low <= {best}")
 # %% [markdown]
 # *Reading it*, row by row. *Random* play earns 5, as it must. *Greedy* earns almost as much as *perfect play*: 6.626
 # against 6.660, exactly. With ten pulls it hardly pays to look around. *Thompson sampling* (5.84) and *UCB1* (5.68)
-# are far behind, because they look around much more than ten pulls can repay. UCB1's usual bonus is made for the worst
-# game that there is; with *a fifth of the bonus* it stands between greedy and perfect play. So a classic rule may need
-# tuning, as a network does, and a comparison with an untuned one is worth nothing.
+# are far behind, because they look around much more than ten pulls can repay. UCB1's usual bonus is made to be safe
+# in any game, however long; with *a fifth of the bonus* it stands between greedy and perfect play. So a classic rule
+# may need tuning, as a network does, and a comparison with an untuned one is worth nothing.
 #
 # And *RL2*? All players had the same games and the same luck, so we may compare them game by game. The interval of
 # such a **paired** difference is narrower than those of the two rows, because the luck of the deal cancels. RL2 is
 # level with greedy and with the tuned UCB1: both intervals hold zero. From perfect play it is a few hundredths away.
-# It has found again, from games alone, what a simple rule knew already. (It was trained to count each pull one percent
-# less than the one before; over ten pulls that hardly matters.) And no row exceeds perfect play by more than its
-# interval; whoever does has a bug, as you will see below.
+# It has found again, from games alone, what a simple rule knew already. (It was trained to count each pull one
+# percent less than the one before; over ten pulls that hardly matters.) And no row exceeds perfect play by more than
+# its interval; whoever does has a bug, as you will see below.
 #
 # Was this network a lucky one? It is the first of three. Here is what each of the three earned on 50,000 other games,
 # give or take 0.02, to be held against greedy's 6.626.
@@ -398,23 +418,25 @@ by_seed = [seed[0] for seed in coin_card["score"]["by_seed"]]
 result("RL2, three trainings", by_seed, at_least=6.58, at_most=6.66)
 
 # %% [markdown]
-# Two are a hair above greedy, one is a little below it.
+# Two cannot be told from greedy; the third is a little below it.
 #
 # ### What meta-learning is for
 #
 # Put the two games side by side. In the coin game everything worth knowing is known: the machines have nothing to do
 # with each other, and each is a coin. Somebody who knew that has written a rule down, which leaves 0.03 to be gained;
-# a learned rule can at best gain that. In the game with the question mark the tasks share a *structure* that rules for
-# single machines do not contain: one machine tells of the others. Whoever is told that structure can compute perfect
-# play, as we did. RL2 was told nothing; it was given games, and earns nearly twice what a rule without the structure
-# can earn.
+# a learned rule can at best gain that. In the game with the question mark the tasks share a *structure* that rules
+# for single machines do not contain: one machine tells of the others. Whoever is told that structure can compute
+# perfect play, as we did. RL2 was told nothing; it was given games, and earns nearly twice what a rule without the
+# structure can earn.
 #
 # So that is the answer to the question at the top. *A classic rule contains what its author knew. A learned rule
 # contains what the tasks have in common, whether or not anybody has noticed it.* Its price: it needs many tasks to
-# learn from, it may miss what is there unless it is made to look around, and it is only as good as the tasks are like
-# those to come. Robots that meet new loads, doses for new
-# patients, prices in a new market: wherever tasks come in families and nobody can write the family down,
-# meta-reinforcement learning is worth the price. The rest of the book is about how it is done.
+# learn from (a million games here, six minutes of one processor; with robots, a million trials are not to be had), it
+# may miss what is there unless it is made to look around, and it is only as good as the tasks are like those to come.
+# So do *not* reach for it where a simple rule is nearly perfect, where tasks are few, or where tomorrow's tasks will
+# be of another kind. Robots that meet new loads, doses for new patients, prices in a new market: wherever tasks come
+# in families and nobody can write the family down, meta-reinforcement learning is worth the price. The rest of the
+# book is about how it is done.
 #
 # ### How to read an interval
 #
@@ -472,8 +494,7 @@ print(f"GPUs: {torch.cuda.device_count()}")
 #
 # Write your answer over the `...`, run the cell, and read what `check` says. As long as nothing is written it shows
 # you the task. In a cell of your own, `hint("00.1")` gives a nudge, then the idea, then a first line, and
-# `solution("00.1")` gives it away.
-# Errors never harm anything. Answers may be plain Python, NumPy or PyTorch.
+# `solution("00.1")` gives it away. Errors never harm anything. Answers may be plain Python, NumPy or PyTorch.
 #
 # **00.1 Never asking, for any such game.** Section 2 worked out 11.0 by hand, for five pulls and ten machines. Write
 # it for any numbers.
@@ -518,7 +539,9 @@ check("00.3", try_first)
 
 # %% [markdown]
 # **00.4 The whole player.** Write perfect play for the game with the question mark, as a function of what was seen so
-# far. The check lets it play every jackpot.
+# far. The check lets it play every jackpot, in games with other numbers of machines, too (six at least: with only
+# three it would be better not to ask). There the question mark pays the jackpot's number divided by how many there
+# are.
 
 
 # %%
@@ -560,10 +583,9 @@ quiz("00.b")
 # %% [markdown]
 # Two generators with one seed are one stream of numbers. The player's "random" wishes are the machines' hidden
 # probabilities, digit for digit, so it always pulls the best machine: 8.32 is, but for the luck of the deal, the
-# $10\cdot\tfrac56=8.33$ of one who was told. Nothing
-# raised an error. What gave the bug away was an **anchor**: random play cannot beat perfect play. Beside every result
-# of this book stand such anchors, and this is what they are for. The mended program gives each part a stream of its
-# own:
+# $10\cdot\tfrac56=8.33$ of one who was told. Nothing raised an error. What gave the bug away was an **anchor**:
+# random play cannot beat perfect play. Beside every result of this book stand such anchors, and this is what they are
+# for. The mended program gives each part a stream of its own:
 
 # %%
 seed_of_world, seed_of_player = np.random.SeedSequence(0).spawn(2)

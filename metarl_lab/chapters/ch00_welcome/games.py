@@ -285,13 +285,13 @@ def paired(totals: Mapping[str, np.ndarray], one: str, other: str) -> tuple[floa
     return mean, low, high
 
 
-def without_variety() -> list[float]:
-    """Mean totals of three RL2 networks that were trained as the stored one, but without its bonus for varied choices.
+def without_variety() -> pd.DataFrame:
+    """Three RL2 networks that were trained as the stored one, but without its bonus for varied choices.
 
-    From data/results/00_entropy.csv; data/README.md has the command.
+    A row a seed: mean `total` of 50,000 games, its interval (`low`, `high`), and in which share of games it `asks`. From
+    data/results/00_entropy.csv; data/README.md has the command.
     """
-    table = pd.read_csv(find_folder("data/results") / "00_entropy.csv")
-    return table[table.entropy == 0]["total"].tolist()
+    return pd.read_csv(find_folder("data/results") / "00_entropy.csv").drop(columns="entropy").set_index("seed")
 
 
 def never_asking(pulls: int = 5, machines: int = 10) -> float:
