@@ -19,6 +19,7 @@ from metarl_lab.runs.checkpoint import restore
 from metarl_lab.runs.description import describe, options, remake, versions
 from metarl_lab.runs.files import find_folder
 from metarl_lab.runs.folder import RunFolder, read_config
+from metarl_lab.runs.loop import Interrupted as Interrupted
 from metarl_lab.runs.loop import Run as Run
 from metarl_lab.runs.loop import Training
 from metarl_lab.samplers.base import TaskSampler
@@ -64,10 +65,15 @@ def train(
     Returns
     -------
     Run
-        Ctrl-C and a notebook's stop button end it early, after the iteration in progress, with ``interrupted`` set.
+        What was done.
 
     Raises
     ------
+    Interrupted
+        A KeyboardInterrupt, with what was done in its ``run``: Ctrl-C, a notebook's stop button, SIGTERM or SIGHUP.
+        The iteration in progress was finished first (at a second press: undone), everything up to there is kept and
+        saved, and ``resume`` goes on. A loop around this call stops, too, so that no unfinished run passes for a whole
+        one.
     ValueError
         Before any work, when something asked for is impossible.
     FloatingPointError
@@ -116,6 +122,8 @@ def resume(
         names and configurations of the run.
     device : optional
         Where to continue; what the run was started with when not given.
+
+    Raises what ``train`` raises.
     """
     path = find_folder(out)
     config = read_config(path)

@@ -18,7 +18,7 @@ from toy import Remembering, RememberingConfig, bandit, same, state_of, toy, wit
 
 import metarl_lab as ml
 from metarl_lab.rollout import seeded_generator
-from metarl_lab.runs import loop
+from metarl_lab.runs import folder, loop
 from metarl_lab.train import choose_device
 
 HERE = Path(__file__).parent
@@ -147,9 +147,13 @@ def test_one_interrupt_finishes_the_iteration_and_saves_it(tmp_path: Path) -> No
     learner = toy()
     learner.during = lambda iteration, values: interrupt(1) if iteration == 4 else None
     handler = signal.getsignal(signal.SIGINT)
-    run = ml.train(learner, bandit(), 9, seed=5, sampler=Remembering(), out=tmp_path / "run", **QUIET)
+    with pytest.raises(
+        ml.Interrupted, match=r"stopped after 4 of 9 iterations, saved in .*; go on with ml.resume"
+    ) as stop:
+        ml.train(learner, bandit(), 9, seed=5, sampler=Remembering(), out=tmp_path / "run", **QUIET)
     assert signal.getsignal(signal.SIGINT) is handler
-    assert run.interrupted and run.iterations == 4 and len(run.rows) == 4
+    run = stop.value.run
+    assert run.interrupted and run.iterations == 4 and len(run.rows) == 4 and run.learner is learner
     assert same(state_of(learner), state_of(run_toy(4).learner))
     rest = ml.resume(tmp_path / "run", learner=toy(3), family=bandit(), sampler=Remembering(), progress=False)
     assert not rest.interrupted and same(state_of(rest.learner), state_of(run_toy(9).learner))
@@ -158,11 +162,73 @@ def test_one_interrupt_finishes_the_iteration_and_saves_it(tmp_path: Path) -> No
 def test_two_interrupts_undo_the_iteration_in_progress(tmp_path: Path) -> None:
     learner = toy()
     learner.during = lambda iteration, values: interrupt(2) if iteration == 4 else None
-    run = ml.train(learner, bandit(), 9, seed=5, sampler=Remembering(), out=tmp_path / "run", **QUIET)
+    with pytest.raises(ml.Interrupted) as stop:
+        ml.train(learner, bandit(), 9, seed=5, sampler=Remembering(), out=tmp_path / "run", **QUIET)
+    run = stop.value.run
     assert run.interrupted and run.iterations == 3 and len(run.rows) == 3
     assert same(state_of(learner), state_of(run_toy(3).learner)), "the weights of a half-done update are gone"
     rest = ml.resume(tmp_path / "run", learner=toy(3), family=bandit(), sampler=Remembering(), progress=False)
     assert same(state_of(rest.learner), state_of(run_toy(9).learner))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_loop_over_seeds_stops_with_the_training_that_was_interrupted(number: signal.Signals) -> None:
+    done = {}
+    with pytest.raises(KeyboardInterrupt, match="stopped after 2 of 9 iterations; the learner keeps") as stop:
+        for seed in range(3):
+            learner = toy()
+            if seed == 1:
+                learner.during = lambda iteration, values: os.kill(os.getpid(), number) if iteration == 2 else None
+            done[seed] = ml.train(learner, bandit(), 9, seed=seed, sampler=Remembering(), **QUIET)
+    assert list(done) == [0] and stop.value.number == number  # type: ignore[attr-defined]
+
+
+def test_an_interrupt_in_the_last_iteration_stops_the_loop_and_loses_nothing() -> None:
+    learner = toy()
+    learner.during = lambda iteration, values: interrupt(1) if iteration == 3 else None
+    with pytest.raises(ml.Interrupted) as stop:
+        ml.train(learner, bandit(), 3, seed=5, sampler=Remembering(), **QUIET)
+    assert stop.value.run.iterations == 3 and not stop.value.run.interrupted
+
+
+def test_a_closed_terminal_does_not_stop_a_run_that_was_told_not_to_mind() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` does
+    learner = toy()
+    learner.during = lambda iteration, values: os.kill(os.getpid(), signal.SIGHUP)
+    try:
+        assert ml.train(learner, bandit(), 3, seed=5, sampler=Remembering(), **QUIET).iterations == 3
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize(("after", "kept"), [("write_checkpoint", 4), ("_remember", 4), ("truncate", 3)])
+def test_no_interrupt_parts_a_checkpoint_from_its_row(
+    after: str, kept: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two presses at once, right after each thing that is done when an iteration is counted or undone."""
+    places: dict[str, Any] = {"write_checkpoint": folder, "_remember": loop.Training, "truncate": folder.RunFolder}
+    real = getattr(places[after], after)
+
+    def then_interrupt(*given: Any, **named: Any) -> Any:
+        result = real(*given, **named)
+        interrupt(2)
+        return result
+
+    def at(iteration: int, values: dict[str, float]) -> None:
+        if iteration == 4:
+            monkeypatch.setattr(places[after], after, then_interrupt)
+            interrupt(2 if after == "truncate" else 0)  # undoing is what two interrupts ask for
+
+    learner = toy()
+    learner.during = at
+    with pytest.raises(ml.Interrupted):
+        ml.train(learner, bandit(), 9, 5, out=tmp_path / "run", sampler=Remembering(), checkpoint_every=1, **QUIET)
+    about, _ = last(tmp_path / "run")
+    lines = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
+    assert about["iteration"] == len(lines) - 1 == kept
+    monkeypatch.undo()
+    rest = ml.resume(tmp_path / "run", learner=toy(3), family=bandit(), sampler=Remembering(), progress=False)
+    assert [row["iteration"] for row in rest.rows] == list(range(1, 10))
 
 
 def test_an_error_inside_an_update_undoes_it() -> None:

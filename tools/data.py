@@ -24,6 +24,7 @@ from metarl_lab.commands.cli import plan
 from metarl_lab.learners.base import MetaLearner
 from metarl_lab.ops.statistics import mean_interval
 from metarl_lab.runs.agents import save_agent
+from metarl_lab.runs.checkpoint import list_checkpoints
 from metarl_lab.tasks.base import TaskFamily
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -225,12 +226,10 @@ def make(name: str) -> None:
     for seed in recipe.seeds:
         out = ROOT / "runs" / f"{name}-seed{seed}"
         wanted = plan(shlex.split(command(recipe, seed, str(out)))[2:])
-        if (out / "config.json").exists():
+        if list_checkpoints(out / "checkpoints"):
             run = ml.resume(out, iterations=wanted.options.iterations)
         else:
             run = ml.train(wanted.learner, wanted.family, out=out, iterations=wanted.options.iterations, seed=seed)
-        if run.interrupted:
-            sys.exit(f"{name}: interrupted; the same command goes on from where it stopped")
         curve = score(recipe, run.learner, run.family)
         print(f"{name} seed {seed}: {curve}", flush=True)
         made.append((seed, run, curve))

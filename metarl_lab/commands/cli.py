@@ -21,7 +21,7 @@ from metarl_lab.commands.arguments import asks_for_help, parse, take_first, take
 from metarl_lab.commands.bench import main as run_bench
 from metarl_lab.commands.scoreboard import run as run_evaluate
 from metarl_lab.learners.base import MetaLearner
-from metarl_lab.runs.loop import Run
+from metarl_lab.runs.loop import Interrupted, Run
 from metarl_lab.samplers.base import TaskSampler
 from metarl_lab.tasks.base import TaskFamily
 from metarl_lab.train import resume, train
@@ -165,24 +165,19 @@ def run_resume(arguments: list[str]) -> int:
 
 
 def finish(work: Callable[[], Run]) -> int:
-    """Train, with SIGTERM as a polite Ctrl-C; say what came of it."""
-    stopped_by: list[int] = []
-
-    def on_term(number: int, frame: Any) -> None:
-        stopped_by.append(number)
-        signal.raise_signal(signal.SIGINT)
-
-    previous = signal.signal(signal.SIGTERM, on_term)
+    """Train; say what came of it. The exit code of a training that a signal stopped is the shell's: 128 + signal."""
     try:
         run = work()
-    except KeyboardInterrupt:
+    except Interrupted as stopped:
+        run, code = stopped.run, 128 + stopped.number
+    except KeyboardInterrupt:  # before the training began
         print("metarl: stopped", file=sys.stderr)
         return 128 + signal.SIGINT
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+    else:
+        code = 0
     print(run)
     print(f"in {run.out}" + (f"; go on with `metarl resume {run.out}`" if run.interrupted else ""))
-    return 128 + (stopped_by or [signal.SIGINT])[0] if run.interrupted else 0
+    return code
 
 
 def run_list(arguments: list[str]) -> int:

@@ -22,7 +22,6 @@ from metarl_lab.runs.files import write_whole
 from metarl_lab.samplers.base import TaskSampler
 
 FORMAT = "metarl_lab checkpoint 1"
-_NAME = "iteration-{:08d}.safetensors"
 
 
 class DamagedFileError(ValueError):
@@ -77,7 +76,7 @@ def storable(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def write_checkpoint(folder: Path, tensors: dict[str, Tensor], about: dict[str, Any], keep: int) -> Path:
     """Write ``iteration-XXXXXXXX.safetensors`` in ``folder`` atomically, then delete all but the last ``keep``."""
-    path = folder / _NAME.format(about["iteration"])
+    path = folder / checkpoint_name(about["iteration"])
     whole = storable(tensors)
     text = json.dumps(about, sort_keys=True)
     metadata = {"format": FORMAT, "about": text, "sha256": fingerprint(whole, text)}
@@ -125,6 +124,11 @@ def last_checkpoint(folder: Path) -> Checkpoint:
         except DamagedFileError as error:
             warnings.warn(f"{error}; falling back to the one before", stacklevel=2)
     raise FileNotFoundError(f"{folder} holds no whole checkpoint; the run has to start again in another folder")
+
+
+def checkpoint_name(iteration: int) -> str:
+    """The file of a checkpoint."""
+    return f"iteration-{iteration:08d}.safetensors"
 
 
 def list_checkpoints(folder: Path) -> list[Path]:

@@ -12,8 +12,11 @@ from typing import IO, Any
 
 from torch import Tensor
 
-from metarl_lab.runs.checkpoint import Checkpoint, last_checkpoint, list_checkpoints, write_checkpoint
-from metarl_lab.runs.files import full_disk_explained, remove_leftovers, write_whole
+from metarl_lab.runs.checkpoint import Checkpoint, checkpoint_name, last_checkpoint, list_checkpoints, write_checkpoint
+from metarl_lab.runs.files import full_disk_explained, is_leftover, remove_leftovers, write_whole
+
+# What a run's folder holds; a run is started in none that holds anything else.
+_OURS = ("config.json", "metrics.csv", "checkpoints", "tensorboard", ".lock")
 
 Row = dict[str, float]
 """One iteration: ``iteration`` (1, 2, ...), ``env_steps`` and ``seconds`` so far, then every metric."""
@@ -34,15 +37,25 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, config: dict[str, Any]) -> RunFolder:
-        """Claim a folder for a new run; ValueError when it holds one already."""
-        checkpoints = path / "checkpoints"
-        if checkpoints.is_dir() and list_checkpoints(checkpoints):
-            todo = f"continue it with `metarl resume {path}`, or choose another folder"
-            raise ValueError(f"{path} already holds {_summary(path)}; {todo}")
+        """Claim a folder for a new run: a new one, an empty one, or one in which a run has not done an iteration yet.
+
+        Raises ValueError, with nothing touched, for a folder that holds a run or anything else.
+        """
         if path.exists() and not path.is_dir():
             raise ValueError(f"{path} is a file; choose a folder for the run")
-        checkpoints.mkdir(parents=True, exist_ok=True)
-        return cls(path, config, [])
+        names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
+        foreign = [name for name in names if name not in _OURS and not is_leftover(name)]
+        if foreign:
+            what = ", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else "")
+            raise ValueError(f"{path.absolute()} holds other files ({what}); choose a new folder for the run")
+        if _holds_more_than_a_start(path):
+            todo = f"continue it with `metarl resume {path}`, or choose another folder"
+            raise ValueError(f"{path} already holds {_summary(path)}; {todo}")
+        (path / "checkpoints").mkdir(parents=True, exist_ok=True)
+        folder = cls(path, config, [])
+        for initial in list_checkpoints(path / "checkpoints"):  # of weights that nobody has trained
+            initial.unlink()
+        return folder
 
     @classmethod
     def reopen(cls, path: Path) -> tuple[RunFolder, Checkpoint]:
@@ -122,6 +135,18 @@ class RunFolder:
             self._file.close()
         self._file = open(path, "a", newline="", buffering=1)  # noqa: SIM115 (closed by close)
         self._writer = csv.DictWriter(self._file, names, lineterminator="\n", restval=float("nan"))
+
+
+def _holds_more_than_a_start(path: Path) -> bool:
+    """Whether a folder holds an iteration of a run, or what cannot be told from one."""
+    later = [file for file in list_checkpoints(path / "checkpoints") if file.name != checkpoint_name(0)]
+    if later or (path / "tensorboard").exists():
+        return True
+    try:
+        foreign = (path / "config.json").exists() and "learner" not in read_config(path)
+        return foreign or bool(_read_rows(path / "metrics.csv"))
+    except (ValueError, KeyError, TypeError):  # not ours, or damaged
+        return True
 
 
 def read_config(path: Path) -> dict[str, Any]:

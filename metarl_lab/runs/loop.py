@@ -43,7 +43,8 @@ class Run:
     iterations, env_steps, seconds
         Iterations done, live environment steps and wall seconds, over all sittings of the run.
     interrupted : bool
-        Stopped by Ctrl-C or the stop button before the last iteration; everything up to there is kept.
+        Stopped before the last iteration; everything up to there is kept. `train` then raised `Interrupted`, which
+        carries this.
     out : Path or None
         The run's folder.
     """
@@ -72,6 +73,25 @@ class Run:
         return f"Run({what}, {self.seconds:.1f} s on {self.device}{last}{', interrupted' if self.interrupted else ''})"
 
 
+class Interrupted(KeyboardInterrupt):
+    """Training was asked to stop, and did: between two iterations, with all of them kept.
+
+    A KeyboardInterrupt, so that a loop over seeds, a script or a notebook cell stops with it.
+
+    Attributes
+    ----------
+    run : Run
+        What was done; its learner is the one that was given, as far as it is trained.
+    number : int
+        The signal that asked: SIGINT, SIGTERM or SIGHUP.
+    """
+
+    def __init__(self, message: str, run: Run, number: int) -> None:
+        super().__init__(message)
+        self.run = run
+        self.number = number
+
+
 class Training:
     """The loop, and what it needs to be able to go back to the last good state."""
 
@@ -82,34 +102,50 @@ class Training:
         self.good: tuple[int, int, float, dict[str, Tensor]]
 
     def go(self, progress: bool) -> Run:
-        """Train to the end, or until interrupted."""
+        """Train to the end; raise `Interrupted` when asked to stop before."""
         run = self.run
         bar = tqdm(total=self.total, initial=run.iterations, disable=not progress, desc=run.learner.name, unit="it")
         try:
             with Interrupts(bar.write) as interrupts:
-                self._start()
+                with interrupts.whole():
+                    self._start()
                 try:
                     while run.iterations < self.total and not interrupts.asked:
-                        self._iterate()
+                        values = self._iterate()
+                        with interrupts.whole():  # no checkpoint without its row
+                            self._count(values)
                         bar.set_postfix({"return": f"{run.rows[-1]['return']:.4g}"}, refresh=False)
                         bar.update()
                 except KeyboardInterrupt:  # asked twice: inside an iteration, which is undone
                     self._go_back()
                 except FloatingPointError as error:
-                    self._go_back()
-                    raise FloatingPointError(f"{error}{self._where_kept()}") from None
+                    with interrupts.whole():
+                        self._go_back()
+                        raise FloatingPointError(f"{error}{self._where_kept()}") from None
                 except OSError:  # from writing, after a whole iteration
                     raise
                 except Exception:
-                    self._go_back()
+                    with interrupts.whole():
+                        self._go_back()
                     raise
-                self._save()
+                with interrupts.whole():
+                    self._save()
                 run.interrupted = run.iterations < self.total
         finally:
             bar.close()
             if self.folder is not None:
                 self.folder.close()
+        if interrupts.asked:
+            raise Interrupted(self._how_far(), run, interrupts.asked)
         return run
+
+    def _how_far(self) -> str:
+        """What was kept of a run that was asked to stop, and how to go on."""
+        run = self.run
+        text = f"{run.learner.name} on {run.family.name} stopped after {run.iterations} of {self.total} iterations"
+        if self.folder is None:
+            return f"{text}; the learner keeps what it learned in them"
+        return f"{text}, saved in {self.folder.path}; go on with ml.resume({str(self.folder.path)!r})"
 
     def _start(self) -> None:
         keep_pages()
@@ -124,8 +160,8 @@ class Training:
         self.before = time.perf_counter() - run.seconds
         self._remember()
 
-    def _iterate(self) -> None:
-        """One iteration, counted only when it is whole and finite."""
+    def _iterate(self) -> dict[str, float]:
+        """One iteration, to be counted when it is whole and finite; returns its metrics."""
         run, i = self.run, self.run.iterations + 1
         # keys end above 0 so that no stream equals one of `evaluate`
         tasks = self.sampler.sample(
@@ -141,10 +177,16 @@ class Training:
         if not get_total_norm(weights, math.inf).isfinite():
             raise FloatingPointError(f"iteration {i}: a weight is not finite after the update, though its metrics are")
         self.sampler.observe(tasks, metrics.scores)
+        return values
+
+    def _count(self, values: dict[str, float]) -> None:
+        """Count an iteration: its row, and a checkpoint where one is due."""
+        run = self.run
+        run.iterations += 1
         run.env_steps += int(values.pop("env_steps"))
         run.seconds = time.perf_counter() - self.before
-        run.iterations = i
-        row: Row = {"iteration": i, "env_steps": run.env_steps, "seconds": round(run.seconds, 3), **values}
+        so_far = {"iteration": run.iterations, "env_steps": run.env_steps, "seconds": round(run.seconds, 3)}
+        row: Row = {**so_far, **values}
         (run.rows if self.folder is None else self.folder).append(row)
         self._checkpoint_if_due()
 
