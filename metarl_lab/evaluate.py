@@ -8,10 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metarl_lab.learners.base import MetaLearner
 from metarl_lab.ops.allocator import keep_pages
 from metarl_lab.ops.statistics import mean_interval
+from metarl_lab.references.base import Reference
 from metarl_lab.rollout import begin, collect, first_tensor, seeded_generator
 from metarl_lab.tasks.base import TaskFamily, Tasks, check_positive
+from metarl_lab.train import check_fit
 from metarl_lab.types import Agent
 
 
@@ -42,6 +45,27 @@ class Curve:
         return f"Curve({self.agent}, {len(self.per_task)} {self.split} tasks, return per episode by batch: {rows})"
 
 
+def check_finite(learner: MetaLearner) -> None:
+    """Raise ValueError, naming the first one, where a weight is NaN or infinite."""
+    for name, weight in learner.named_parameters():
+        if not weight.isfinite().all():
+            raise ValueError(
+                f"{name} of this {learner.name} is not finite, so a score says nothing; load an earlier checkpoint"
+            )
+
+
+def check_tasks(tasks: Tasks, family: TaskFamily, device: torch.device) -> None:
+    """Raise ValueError for no tasks, for those of another family, and for those on another device than the agent."""
+    kind = type(family.sample_tasks(1, "train", seeded_generator("cpu", 0, 0)))
+    if type(tasks) is not kind:
+        raise ValueError(f"tasks are {type(tasks).__name__}, those of {family.name} are {kind.__name__}; give these")
+    first = first_tensor(tasks)
+    if len(first) == 0:
+        raise ValueError("there are no tasks; give one at least")
+    if first.device != device:
+        raise ValueError(f"tasks are on {first.device}, the agent on {device}; move one of them")
+
+
 def evaluate(
     agent: Agent,
     family: TaskFamily,
@@ -59,7 +83,7 @@ def evaluate(
     agent
         A learner or a reference; acts on the device it is on.
     split : "train", "test" or "ood"
-        Which tasks. Ignored when ``tasks`` gives them.
+        Which tasks. Where ``tasks`` gives them, the curve's split is "given".
     n_tasks, episodes, batches : int
         Tasks; episodes per batch; batches per trial.
     seed : int
@@ -70,14 +94,25 @@ def evaluate(
     Returns
     -------
     Curve
+
+    Raises
+    ------
+    ValueError
+        Before anything is acted: sizes that are not positive, an agent that was made for other spaces than the
+        family's, weights that are not finite, tasks that are not of this family or not on the agent's device.
     """
     keep_pages()
     check_positive("evaluate", n_tasks=n_tasks, episodes=episodes, batches=batches)
+    if isinstance(agent, MetaLearner | Reference):
+        check_fit(agent, family)
+    if isinstance(agent, MetaLearner):
+        check_finite(agent)
     device = getattr(agent, "device", torch.device("cpu"))
     if tasks is None:
         tasks = family.sample_tasks(n_tasks, split, seeded_generator(device, seed, 0))
-    elif first_tensor(tasks).device != device:
-        raise ValueError(f"tasks are on {first_tensor(tasks).device}, the agent on {device}; move one of them")
+    else:
+        split = "given"
+        check_tasks(tasks, family, device)
     # where acting never changes memory, the episodes of a batch are acted side by side
     copies, in_turn = (episodes, 1) if agent.shares_memory else (1, episodes)
     trial = begin(agent, family, tasks, copies)

@@ -171,14 +171,15 @@ def choose_device(device: str | torch.device = "auto") -> torch.device:
     return chosen
 
 
-def check_fit(learner: MetaLearner, family: TaskFamily) -> None:
-    """Raise ValueError when the learner was made for other spaces than the family's."""
-    mine, theirs = learner.spec, family.spec
+def check_fit(agent: Any, family: TaskFamily) -> None:
+    """Raise ValueError when a learner or a reference was made for other spaces than the family's."""
+    mine, theirs = agent.spec, family.spec
     if mine.observation_space.shape != theirs.observation_space.shape or mine.action_space != theirs.action_space:
+        make = "make_learner" if isinstance(agent, MetaLearner) else "make_reference"
         raise ValueError(
-            f"this {learner.name} was made for observations {mine.observation_space.shape} and actions "
+            f"this {agent.name} was made for observations {mine.observation_space.shape} and actions "
             f"{mine.action_space}; {family.name} has {theirs.observation_space.shape} and {theirs.action_space}; "
-            f"make one for it with make_learner({learner.name!r}, family)"
+            f"make one for it with {make}({agent.name!r}, family)"
         )
 
 

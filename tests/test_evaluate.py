@@ -58,3 +58,35 @@ def test_bad_input_is_named_before_any_work(bad: dict[str, object]) -> None:
     word = str(next(iter(bad.values())))
     with pytest.raises(ValueError, match=word):
         ml.evaluate(ml.make_reference("random", family), family, **bad)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["maml", "rl2", "pearl", "varibad"])
+def test_an_agent_of_other_sizes_is_refused(name: str) -> None:
+    small, large = (ml.make_family("bernoulli_bandit", arms=arms) for arms in (3, 8))
+    for made_for, played in ((small, large), (large, small)):
+        with pytest.raises(ValueError, match=f"this {name} was made for .* make one for it with make_learner"):
+            ml.evaluate(ml.make_learner(name, made_for), played, n_tasks=2)
+    with pytest.raises(ValueError, match=r"this thompson was made for .* with make_reference\('thompson', family\)"):
+        ml.evaluate(ml.make_reference("thompson", small), large, n_tasks=2)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(value: float) -> None:
+    family = ml.make_family("bernoulli_bandit")
+    learner = ml.make_learner("rl2", family, hidden=8)
+    name, weight = list(learner.named_parameters())[1]
+    weight.data.flatten()[-1] = value
+    with pytest.raises(ValueError, match=f"{name} of this rl2 is not finite"):
+        ml.evaluate(learner, family, n_tasks=2)
+
+
+def test_given_tasks_are_those_of_the_family_and_the_curve_says_given() -> None:
+    family, other = ml.make_family("bernoulli_bandit"), ml.make_family("point_navigation")
+    random = ml.make_reference("random", family)
+    tasks = family.sample_tasks(3, "train", torch.Generator().manual_seed(0))
+    curve = ml.evaluate(random, family, tasks=tasks)
+    assert curve.split == "given" and "3 given tasks" in repr(curve)
+    with pytest.raises(ValueError, match="tasks are .*, those of bernoulli_bandit are .*; give these"):
+        ml.evaluate(random, family, tasks=other.sample_tasks(3, "train", torch.Generator().manual_seed(0)))
+    with pytest.raises(ValueError, match="there are no tasks; give one at least"):
+        ml.evaluate(random, family, tasks=type(tasks)(*(x[:0] for x in tasks)))
