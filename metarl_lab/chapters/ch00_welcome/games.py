@@ -288,8 +288,8 @@ def paired(totals: Mapping[str, np.ndarray], one: str, other: str) -> tuple[floa
 def without_variety() -> pd.DataFrame:
     """Three RL2 networks that were trained as the stored one, but without its bonus for varied choices.
 
-    A row a seed: mean `total` of 50,000 games, its interval (`low`, `high`), and in which share of games it `asks`. From
-    data/results/00_entropy.csv; data/README.md has the command.
+    A row a seed: mean `total` of 50,000 games, its interval (`low`, `high`), and in which share of games it `asks`.
+    From data/results/00_entropy.csv; data/README.md has the command.
     """
     return pd.read_csv(find_folder("data/results") / "00_entropy.csv").drop(columns="entropy").set_index("seed")
 
