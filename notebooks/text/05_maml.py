@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 05 MAML: an initialisation that learns in one step
 #
-# **Reading time:** 280 min, exercises included, in six lessons of about 45 minutes. **Run time:** 60 s.
+# **Reading time:** 360 min, exercises included, in six lessons of about an hour. **Run time:** 60 s.
 #
 # ## What you will be able to do
 #
@@ -143,9 +143,8 @@ figure_with_alt(
 #
 # For parabolas one can solve this on paper, for a network's return nobody can. So we climb. For that we need the
 # slope of $J^\text{meta}$: the **meta-gradient** (元梯度). Write $s_i(x)$ for the slope of task $i$'s return when the
-# dial stands at $x$, and
-# $b_i(x)$ for the slope of the slope there, its second derivative. Now ask: how does the return after the step,
-# $J_i(\theta_i')$, change when the *start* $\theta$ moves a little?
+# dial stands at $x$, and $b_i(x)$ for the slope of the slope there, its second derivative. Now ask: how does the
+# return after the step, $J_i(\theta_i')$, change when the *start* $\theta$ moves a little?
 #
 # 1. The start acts on that return only through the place where the step ends, because nothing else of the start is
 #    left by then. So the chain rule gives two factors: how the return changes with $\theta_i'$, times how $\theta_i'$
@@ -367,8 +366,8 @@ check("05.2", meta_gradient)
 # and time; what was to be expected is read off the other episodes of the same task. The sign $\propto$ says
 # "proportional to, but for noise": the sum points along the gradient, and its length depends on conventions, to which
 # we come now. In simple words: *make what went better than expected more likely, and what went worse less likely.*
-# (The advantages count a reward that comes $n$ moves later only $0.99^n$ times. This usual discount hardly changes
-# 20 moves, where $0.99^{20}=0.82$; the returns that we report are not discounted.)
+# (The advantages count a reward that comes $n$ moves later only $0.99^n$ times. This usual discount hardly changes 20
+# moves, where $0.99^{20}=0.82$; the returns that we report are not discounted.)
 #
 # ### What the inner rate multiplies
 #
@@ -380,16 +379,18 @@ check("05.2", meta_gradient)
 # - *A mean over moves, not a sum.* An episode's return is a sum over 20 moves, and its gradient has 20 terms. The
 #   code divides by the number of moves. Had the dial's slopes of $-0.5$ and $1.5$ been such sums, the code would step
 #   by $-0.025$ and $0.075$ times $\alpha$, and only a rate 20 times as large would move the dial as before.
-# - *Advantages without a unit.* The code divides each task's advantages by their standard deviation. Task B is three
-#   times as steep, so its advantages spread three times as wide, and dividing by the spread makes B's slope 0.5 where
-#   it was 1.5. Now both tasks step equally far from 0.5: A to 0.375, B to 0.625.
+# - *Advantages without a unit.* The code divides each task's advantages by their standard deviation. The dial has no
+#   moves and no advantages; suppose that its slopes were estimated from random moves. Task B is three times as steep,
+#   so its advantages would spread three times as wide, and dividing by the spread makes B's slope 0.5 where it was
+#   1.5. Now both tasks step equally far from 0.5: A to 0.375, B to 0.625.
 #
 # The second convention changes what MAML can learn, and in two ways. *Inside:* with B's step cut to a third, a push
-# at the start arrives in B by the factor $1-0.25\cdot3/3=0.75$, just as in A. *Outside:* the code divides the
-# advantages of the episodes acted *after* the step too, so B's pull on the start is also cut to a third. Then nothing
-# tells the two tasks apart any more, and MAML rests in the middle, at 0.5. Pre-training treated so rests there as
-# well. (To keep it short we took the spread as fixed, 1 for A and 3 for B. In the code it changes with the start, but
-# the gradient treats it as given.)
+# at the start arrives in B by the factor $1-0.25\cdot3/3=0.75$, just as in A. *Outside:* the pull of a task on the
+# start will be estimated from episodes, too (those acted *after* the step, section 6), and the code divides their
+# advantages in the same way, so B's pull on the start is also cut to a third. Then nothing tells the two tasks apart
+# any more, and MAML rests in the middle, at 0.5. Pre-training treated so rests there as well. (To keep it short we
+# took the spread as fixed, 1 for A and 3 for B. In the code it changes with the start, but the gradient treats it as
+# given.)
 #
 # So a loop with this convention does not climb the mean return $J^\text{meta}$ of section 2. It climbs a mean in
 # which each task counts one over the spread of its advantages. On the dial that took away all that was special about
@@ -535,6 +536,14 @@ surrogate, inner_step, after_adapting = lab.for_all_tasks(yours, ours)
 # 6. Throw all $\theta_i'$ away, and go back to step 1.
 
 # %% [markdown]
+# What does "judge by the surrogate" mean, when its value means nothing? Only its gradient counts, and that is section
+# 2's formula, with surrogates in the place of returns, $L_i$ of the episodes before and $L_i^{\text{new}}$ of those
+# after the step:
+#
+# $$
+# \frac1T\sum_i\bigl(I+\alpha\nabla^2L_i(\theta)\bigr)\,\nabla L_i^{\text{new}}(\theta_i').
+# $$
+#
 # (The paper writes losses, to be descended, and a sum over tasks; we write returns and means, as before. And since
 # the advantages of both batches are divided by their spread, the mean of step 5 is the weighted one of section 4.)
 #
@@ -630,12 +639,12 @@ result("what the other 10 were worth", mine[1] - from_ten, at_least=0.1)
 # random play to standing still: in the first ten iterations it lies a point below what standing still earns on the
 # same goals, in the last twenty 0.2 below it. (Where it goes up and down from one iteration to the next, near and far
 # goals were drawn.) On the 40 test goals, which training never saw, it is the same: 0.2 below standing still before
-# the step, and -3 after it. That is better than in training, mostly because a step is made from 20 episodes here, and
-# from 10 there.
+# the step, and -3 after it. That is better than in training. A third of the difference is that a step is made from 20
+# episodes here, and from 10 there; the rest we did not trace.
 #
 # That the lower curve stops at standing still is no failure. Before the step the policy cannot know the goal, so no
 # walk is better than staying put, and MAML was never asked for a good policy. It was asked for a start from which one
-# step makes a good policy. It is the dial again: worst before, best after.
+# step makes a good policy. As with the dial, the return before the step does not show what a start is worth.
 #
 # *Its limit.* The episodes in `before` were acted with $\theta$, so which episodes they are depends on $\theta$ too.
 # Our gradient treats them as given. The second derivative of the surrogate is therefore not the Hessian of the
@@ -737,8 +746,9 @@ result("a fresh network, by seed", fresh_ones, at_least=-8.5, at_most=-6.5)
 # sure is that? The two learners of a seed begin with the same numbers, so the lead is taken seed by seed, and the
 # interval in brackets is that of these three differences. It reaches from about -2 to 4: three seeds cannot tell the
 # mean lead from none. (Another machine rounds otherwise. MAML's training hardly minds. Fine-tuning's ends elsewhere,
-# as from another seed: the nets that we stored from an earlier run give leads of 0.9, 1.1 and 0.7.) So the answer to
-# the prediction is: much less than the first comparison suggests, probably more than nothing.
+# as from another seed: the nets that we stored from an earlier run give leads of 0.9, 1.1 and 0.7. Those three alone
+# would exclude a mean lead of zero: from three seeds even the interval is a matter of luck.) So the answer to the
+# prediction is: much less than the first comparison suggests, probably more than nothing.
 #
 # What do MAML and fine-tuning share, then, that a fresh network lacks? It is not that they walk: before the step both
 # stay where they are, since neither knows the goal. Section 8 looks at what surrounds them.
@@ -767,10 +777,10 @@ result("share of a step in the plane: MAML, fine-tuning, fresh", shares, at_leas
 # %% [markdown]
 # Nine tenths of a step and more lie in two directions, for all three starts. So one can *look* at it. The map on the
 # right shows a goal's return on that plane, with the start in the middle, marked X. Its unit is a step of rate 1
-# along the average gradient, so a step of rate 0.5 goes about half a unit. The white path is what the steps do there,
-# and on the left the same steps are walks. **Choose fine-tuning, then a fresh network: what is different about the
-# hill?** (The map is made for the eye: its points lie 0.15 apart, so a hill that is no larger than that looks lower
-# than it is. We measure on finer points below.)
+# along a gradient of average length, so a step of rate 0.5 goes about half a unit, for one goal a little more and for
+# another a little less. The white path is what the steps do there, and on the left the same steps are walks. **Choose
+# fine-tuning, then a fresh network: what is different about the hill?** (The map is made for the eye: its points lie
+# 0.15 apart, so a hill that is no larger than that looks lower than it is. We measure on finer points below.)
 
 # %%
 explored = {name: lab.explore(start, planes[name]) for name, start in starts.items()}
@@ -831,6 +841,8 @@ claim("a step of 0.5 lifts all goals", summary, lifted, how_often, by="learner")
 # %% [markdown]
 # *Reading it*, column by column.
 #
+# (Where the table says `nan`, the return never rises above -6 along the gradient.)
+#
 # **Height.** A fresh network has hills too, but low ones: their tops are at about -6.6, some 3 points above standing
 # still (which earns -10 on these goals) and far below the -2 of the others. Nowhere on its plane is a policy that
 # walks to the goal. Around MAML and around fine-tuning there is one for every goal, and *equally good ones*: the mean
@@ -838,17 +850,18 @@ claim("a step of 0.5 lifts all goals", summary, lifted, how_often, by="learner")
 # brings the network near better policies. Pre-training, which never thought of a step, brings it just as near.
 #
 # **Place.** What differs is where the hills stand. MAML's tops lie straight ahead: a goal's own gradient points at
-# its top to within a few degrees. They lie at one distance for all goals, the farthest at most 1.4 times as far as
-# the nearest. And this distance, 0.6 to 0.7, fits the step that was promised: a step of 0.5 goes three quarters of
-# the way and more. (For these goals, all at 0.5, a step of 0.6 to 0.7 would be better still; the goals of training
-# lie 0.38 away on average.) Fine-tuning's tops stand where they happen to. Around seeds 0 and 2 they are a quarter
-# and a third as far away as MAML's, so a step of 0.5 goes far past them. Around seed 1 they are not even alike: the
-# farthest is ten times as far away as the nearest.
+# its top to within a few degrees, in all three seeds (and in two of fine-tuning's). They lie at one distance for all
+# goals, the farthest at most 1.4 times as far as the nearest. And this distance, 0.6 to 0.7, fits the step that was
+# promised: a step of 0.5 goes three quarters of the way and more. (For these goals, all at 0.5, a step of 0.6 to 0.7
+# would be better still; the goals of training lie 0.38 away on average.) Fine-tuning's tops stand where they happen
+# to. Around seeds 0 and 2 they are straight ahead and nearly even as well, but a quarter and a third as far away as
+# MAML's, so a step of 0.5 goes far past them. Around seed 1 they are off the gradient, and not alike: the farthest is
+# ten times as far away as the nearest.
 #
-# **Breadth.** On the map MAML's hill looks much broader, and in that unit it is. But the step that the rate is
-# counted in is the start's own, and one may take a smaller rate. What counts for the choice of a rate is by what
-# *factor* it may be wrong, and this is about 3 for MAML and for fine-tuning alike. Fine-tuning's hill of seed 0 is
-# MAML's hill, drawn four times smaller.
+# **Breadth.** On the map MAML's hill looks much broader, and in that unit it is. But nobody must take large steps;
+# around fine-tuning's start one takes a smaller rate. What counts for the choice of a rate is by what *factor* it may
+# be wrong, and this is about 3 for MAML and for fine-tuning alike. Fine-tuning's hill of seed 0 is MAML's hill, drawn
+# four times smaller.
 #
 # **All goals at once.** You must choose the rate before you know the goal. From each of MAML's starts steps from 0.4
 # to 0.7 lift all goals, and 0.5 is among them. For fine-tuning's seeds 0 and 2 there is such a rate too, closer by.
@@ -907,12 +920,12 @@ claim("after three, a fresh network below -40", three, "`scratch_0.5` < -40")
 # recovers only to -27. *At 0.15* it reaches -12 after one step. *At 0.1* it is slower and reaches -2.8 after three.
 # *From scratch* goes from -77 to -60 in three steps, still worse than standing still.
 #
-# Who is ahead, each at its best rate? Again we compare seed by seed. *After one step*, for which MAML was trained,
-# it leads in all three seeds, by 1.6 points, and the interval of that, 0.8 to 2.5, is above 0. *After two* it leads
-# in one seed and trails a little in two: undecided. *After three* MAML at 0.3 leads fine-tuning at 0.1 in one seed
-# and trails in two, and the interval, -3.2 to 2.1, holds 0: undecided too. So MAML keeps what it was asked for, the
-# best first step, and nothing says that this start is the better one for longer learning. Who wants three steps can
-# ask for them (section 10).
+# Who is ahead, each at its best rate? Again we compare seed by seed. *After one step*, for which MAML was trained, it
+# leads in all three seeds, by 1.6 points, and the interval of that, 0.8 to 2.5, is above 0. *After two* it leads in
+# one seed and trails a little in two: undecided. *After three* MAML at 0.3 leads fine-tuning at 0.1 in one seed and
+# trails in two, and the interval, -3.2 to 2.1, holds 0: undecided too. So MAML keeps what it was asked for, the best
+# first step, and nothing says that this start is the better one for longer learning. One can train for three steps,
+# too; section 10 shows that in our small family it did not pay.
 
 # %% [markdown] tags=["document"]
 # **What the paper shows, and what is true**
@@ -986,10 +999,10 @@ claim("seen to be worse, after one and three", against, "high < 0", worse, by="s
 # answer to the prediction is: the inner rate, but only downwards. The meta-batch can be halved; four times too large,
 # it harms.
 #
-# All this is the rate of *training*. The rate at *test* time matters much (section 7), and which one is best there
-# depends on what is asked. For one step and goals like those of training it is the rate that MAML was trained with.
-# For goals further away it is somewhat larger (section 8), and for three steps at full size it was smaller (section
-# 9).
+# Training and test rate changed together here. With a start once trained, the rate at *test* time matters much
+# (section 7), and which one is best depends on what is asked. For one step and goals like those of training it is the
+# rate that MAML was trained with. For goals further away it is somewhat larger (section 8), and for three steps at
+# full size it was smaller (section 9).
 #
 # *Its limit.* One easy family and one outer rate. Where one step cannot suffice, more steps may pay.
 #
@@ -1004,9 +1017,10 @@ claim("seen to be worse, after one and three", against, "high < 0", worse, by="s
 # - Document 000 (3.1) updates the inner and the outer model by gradient *descent* (梯度下降) in order to *maximise*
 #   reward. Its 4.2 has a single $\theta$ and no inner step: with the sign put right, that is pre-training.
 # - Document 004 (3) trains a policy on each task, records the data of that training, and fits the meta-policy
-#   (元策略) to them. Which of them judge the meta-policy, it does not say: read literally, the outer objective may read
-#   what was acted *before* the step, and then nothing asks whether the step was good. Its formula (4.2) is right: the
-#   meta-policy is judged by trajectories of the policy that it generates, and that is MAML's own objective.
+#   (元策略) to them. Which of them judge the meta-policy, it does not say: read literally, the outer objective may
+#   read what was acted *before* the step, and then nothing asks whether the step was good. Its formula (4.2) is
+#   right: the meta-policy is judged by trajectories of the policy that it generates, and that is MAML's own
+#   objective.
 # - Document 000 (3.1, step 3) lets the outer model adjust the inner one from context (上下文) on a new task. In MAML
 #   the outer model is done by then: a plain policy gradient adapts, and the context is the batch just acted.
 # - Document 004's meta-test (元测试), start and then fine-tune, is right.
@@ -1062,13 +1076,13 @@ how_often = {"maml": "none", "inner_data": "every"}
 claim("lost over 2", lost, "second - last > 2", how_often, by="outer reads")
 
 # %% [markdown]
-# *Reading it*, row by row. MAML rises from -7 to -3.7. The literal reading keeps up for twenty
-# iterations, in all three seeds, and then loses everything again: by iterations 30 to 39 it is down to -8 and -9, at
-# standing still or below. The likely reason: a batch describes policies near the one that acted it. As long as a step
-# changes the policy little, judging the adapted policy by the old batch is not far wrong. The better the start learns
-# to turn one step into a large change, the less the old batch says about where the step ends, and nobody looks. Had
-# we stopped at iteration 20, we would have called this reading right. So who reads section 3 of document 004 should
-# read its formula too.
+# *Reading it*, row by row. MAML rises from -7 to -3.7. The literal reading keeps up for twenty iterations, in all
+# three seeds, and then loses everything again: by iterations 30 to 39 it is down to -8 and -9, at standing still or
+# below. The likely reason: a batch describes policies near the one that acted it. As long as a step changes the
+# policy little, judging the adapted policy by the old batch is not far wrong. The better the start learns to turn one
+# step into a large change, the less the old batch says about where the step ends, and nobody looks. Had we stopped at
+# iteration 20, we would have called this reading right. So who reads section 3 of document 004 should read its
+# formula too.
 #
 # ### Exercise of lesson 6
 #
@@ -1159,8 +1173,8 @@ result("after one step, mended minus broken", (good - bad).mean(), at_least=1)
 # - An inner rate means nothing without its conventions: here a mean over moves, and advantages without a unit. The
 #   second also weighs tasks, so this loop does not climb the plain mean of the returns.
 # - The honest rival is pre-training *at its own rate*. MAML's lead there is about one point, not ten: ahead in all
-#   three seeds, by 0.2 to 2.3, which cannot tell the mean lead from none. At full size it is clear after one step (0.8
-#   to 2.5) and undecided after two and three, for which this MAML was not trained.
+#   three seeds, by 0.2 to 2.3, which cannot tell the mean lead from none. At full size it is clear after one step
+#   (0.8 to 2.5) and undecided after two and three, for which this MAML was not trained.
 # - In training the inner rate may be too small without harm, not too large.
 #
 # ## What to read
